@@ -1,0 +1,237 @@
+"""The use cases of the server. Both faces (REST and gRPC) and the command line call this and nothing deeper."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from core.analysis import (
+    Analysis,
+    AnalyzeRequest,
+    AnalyzeResponse,
+    CandleColumns,
+    CcxtCandles,
+    Findings,
+    ListTheoriesResponse,
+)
+from core.analyzers import choose, discover
+from core.errors import Code, CrpbotError, invalid
+from core.market import Candles, interval_seconds, parse_symbol, stack_windows
+from core.ports import Analysts, Market
+
+MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
+MAX_WINDOW = 2_000  # a longer window is slower than one core can answer at once and mixes too many regimes
+MAX_WINDOWS = 64  # windows in one call: six times the ten symbols; more belongs into several calls
+
+CCXT_COLUMNS = 6
+LAST_INSTANT_MS = 4_102_444_800_000  # 2100-01-01: a larger number is no millisecond count of a real candle
+REQUEST_SOURCE = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What is read when the caller does not say."""
+
+    interval: str
+    window: int
+
+
+class Subject(NamedTuple):
+    """One window to be analysed and where its candles came from."""
+
+    candles: Candles
+    length: int
+    source: str
+    synthetic: bool
+
+
+class Desk:
+    """Answers what a user can ask. Clock, market and analysts come in; nothing here reads the outside world itself."""
+
+    def __init__(self, *, market: Market, analysts: Analysts, now: Callable[[], datetime], defaults: Defaults) -> None:
+        self._market = market
+        self._analysts = analysts
+        self._now = now
+        self._defaults = defaults
+
+    def list_theories(self) -> ListTheoriesResponse:
+        """Every theory this server can compute."""
+        return ListTheoriesResponse(tuple(analyzer.describe() for analyzer in discover().values()))
+
+    async def analyze(self, request: AnalyzeRequest, *, timeout_seconds: float) -> AnalyzeResponse:
+        """Reads every window of the request through the theories; what did not answer in time is named as missing."""
+        if timeout_seconds <= 0:
+            raise deadline_exceeded(timeout_seconds)
+        theories = choose(request.theories)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                subjects = await self._gather(request)
+                left = timeout_seconds - (loop.time() - started)
+                findings = await self._consult(subjects, theories, timeout_seconds=left)
+        except TimeoutError:
+            raise deadline_exceeded(timeout_seconds) from None
+        return AnalyzeResponse(
+            tuple(
+                _describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True)
+            )
+        )
+
+    async def _gather(self, request: AnalyzeRequest) -> list[Subject]:
+        """The candles of every window asked for, in the order of the request."""
+        window = _window(request.window)
+        symbols = _symbols(request)
+        _check_amount(request, len(symbols))
+        now_ms = int(self._now().timestamp() * 1_000)
+        subjects = []
+        if symbols:
+            interval = request.interval or self._defaults.interval
+            interval_seconds(interval)
+            length = window or self._defaults.window
+            series = await self._market.latest(symbols, interval, length, now_ms=now_ms)
+            subjects = [Subject(candles, length, self._market.name, self._market.synthetic) for candles in series]
+        for position, columns in enumerate(request.candles):
+            subjects.append(self._own(_from_columns(columns, position), window, now_ms, f"candles.{position}"))
+        for position, rows in enumerate(request.ccxt):
+            subjects.append(self._own(_from_ccxt(rows, position), window, now_ms, f"ccxt.{position}"))
+        return subjects
+
+    def _own(self, candles: Candles, window: int | None, now_ms: int, field: str) -> Subject:
+        """The caller's own candles: enough of them, and all of them closed."""
+        needed = window or MIN_WINDOW
+        if len(candles) < needed:
+            raise invalid(
+                field, f"has {len(candles)} candles, {needed} are needed", reason="TOO_FEW_CANDLES"
+            )
+        if candles.as_of > now_ms:
+            raise invalid(
+                f"{field}.open_times_ms",
+                f"row {len(candles) - 1}: the candle closes at {_instant(candles.as_of).isoformat()}, "
+                f"after the server's clock {_instant(now_ms).isoformat()}; only closed candles are read",
+                reason="CANDLE_NOT_CLOSED",
+            )
+        length = window or min(len(candles), self._defaults.window)
+        return Subject(candles, length, REQUEST_SOURCE, False)
+
+    async def _consult(
+        self, subjects: Sequence[Subject], theories: Sequence[str], *, timeout_seconds: float
+    ) -> list[Findings]:
+        """One call to the analysts for all windows; windows of one shape travel as one batch."""
+        groups: dict[tuple[str, int], list[int]] = {}
+        for index, subject in enumerate(subjects):
+            groups.setdefault((subject.candles.interval, subject.length), []).append(index)
+        batches = [
+            stack_windows([subjects[index].candles for index in members], length)
+            for (_, length), members in groups.items()
+        ]
+        answers = await self._analysts.analyze(batches, theories, timeout_seconds=timeout_seconds)
+        found: dict[int, Findings] = {}
+        for members, answer in zip(groups.values(), answers, strict=True):
+            found.update(zip(members, answer, strict=True))
+        return [found[index] for index in range(len(subjects))]
+
+
+def deadline_exceeded(timeout_seconds: float) -> CrpbotError:
+    """The caller's patience ended before the answer was ready."""
+    return CrpbotError(
+        Code.DEADLINE_EXCEEDED,
+        f"the deadline of {max(timeout_seconds, 0.0):.3f} s passed before the answer was ready; "
+        "ask for fewer windows or theories, or allow more time",
+        reason="DEADLINE_EXCEEDED",
+    )
+
+
+def _window(window: int | None) -> int | None:
+    if window is not None and not MIN_WINDOW <= window <= MAX_WINDOW:
+        raise invalid("window", f"{window} is not between {MIN_WINDOW} and {MAX_WINDOW}")
+    return window
+
+
+def _symbols(request: AnalyzeRequest) -> list[str]:
+    named = ([("symbol", request.symbol)] if request.symbol is not None else []) + [
+        (f"symbols.{position}", symbol) for position, symbol in enumerate(request.symbols)
+    ]
+    symbols: list[str] = []
+    for field, text in named:
+        symbol = parse_symbol(text, field=field)
+        if symbol in symbols:
+            raise invalid(field, f"{symbol} is asked for twice")
+        symbols.append(symbol)
+    if request.interval is not None and not symbols:
+        raise invalid("interval", "applies to symbol and symbols only; candles and ccxt carry their own interval")
+    return symbols
+
+
+def _check_amount(request: AnalyzeRequest, symbols: int) -> None:
+    amount = symbols + len(request.candles) + len(request.ccxt)
+    if amount == 0:
+        raise invalid("symbol", "nothing to analyse: give symbol, symbols, candles or ccxt", reason="NOTHING_ASKED")
+    if amount > MAX_WINDOWS:
+        raise invalid("symbols", f"{amount} windows in one call, at most {MAX_WINDOWS} are allowed")
+
+
+def _from_columns(columns: CandleColumns, position: int) -> Candles:
+    field = f"candles.{position}"
+    return _build(
+        field,
+        columns.symbol,
+        columns.interval,
+        columns.open_times_ms,
+        (columns.open, columns.high, columns.low, columns.close, columns.volume),
+    )
+
+
+def _from_ccxt(candles: CcxtCandles, position: int) -> Candles:
+    field = f"ccxt.{position}"
+    for row, values in enumerate(candles.rows):
+        if len(values) != CCXT_COLUMNS:
+            raise invalid(
+                f"{field}.rows.{row}", f"has {len(values)} numbers, [ms, open, high, low, close, volume] are needed"
+            )
+        if not math.isfinite(values[0]) or values[0] != int(values[0]):
+            raise invalid(f"{field}.rows.{row}.0", f"{values[0]} is not a whole number of milliseconds")
+    times, *prices = zip(*candles.rows, strict=True) if candles.rows else ((),) * CCXT_COLUMNS
+    return _build(field, candles.symbol, candles.interval, times, prices)
+
+
+def _build(
+    field: str, symbol: str, interval: str, times: Sequence[float], prices: Sequence[Sequence[float]]
+) -> Candles:
+    name = parse_symbol(symbol, field=f"{field}.symbol")
+    interval_seconds(interval, field=f"{field}.interval")
+    if times and not (min(times) >= 0 and max(times) < LAST_INSTANT_MS):
+        raise invalid(
+            f"{field}.open_times_ms", f"{min(times)} .. {max(times)} is not between 1970 and 2100 in milliseconds"
+        )
+    opens, highs, lows, closes, volumes = (np.array(column, dtype=np.float64) for column in prices)
+    open_times = np.array(times, dtype=np.int64)
+    return Candles(name, interval, open_times, opens, highs, lows, closes, volumes, field=field)
+
+
+def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:
+    candles = subject.candles
+    answered = sum(reading.problem is None for reading in found.readings)
+    return Analysis(
+        symbol=candles.symbol,
+        interval=candles.interval,
+        window=subject.length,
+        as_of=_instant(candles.as_of),
+        price=Decimal(repr(float(candles.close[-1]))),
+        source=subject.source,
+        synthetic=subject.synthetic,
+        readings=found.readings,
+        missing=found.missing,
+        coverage=answered / asked,
+    )
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)

@@ -1,0 +1,64 @@
+"""Why a request cannot be answered: one exception, one list of codes, told in words a caller can act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Code(Enum):
+    """What kind of failure it is. `api/errors.py` maps each to an HTTP and a gRPC status."""
+
+    MALFORMED = "malformed"
+    INVALID_ARGUMENT = "invalid_argument"
+    NOT_FOUND = "not_found"
+    ALREADY_EXISTS = "already_exists"
+    FAILED_PRECONDITION = "failed_precondition"
+    ABORTED = "aborted"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    UNAUTHENTICATED = "unauthenticated"
+    PERMISSION_DENIED = "permission_denied"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    UNAVAILABLE = "unavailable"
+    UNIMPLEMENTED = "unimplemented"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field that is wrong: where it stands, what was found there, what would be right."""
+
+    field: str
+    detail: str
+
+
+class CrpbotError(Exception):
+    """A request that cannot be answered: what, where, the value, the limit, the remedy.
+
+    `reason` is the stable word for programs (UPPER_SNAKE), `detail` the sentence for people.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        reason: str,
+        violations: tuple[Violation, ...] = (),
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.reason = reason
+        self.violations = violations
+        self.retry_after_seconds = retry_after_seconds
+
+
+def invalid(field: str, detail: str, *, reason: str = "INVALID_FIELD") -> CrpbotError:
+    """The caller sent a field that cannot be used."""
+    return CrpbotError(
+        Code.INVALID_ARGUMENT, f"{field}: {detail}", reason=reason, violations=(Violation(field, detail),)
+    )

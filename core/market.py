@@ -1,0 +1,241 @@
+"""Closed candles of a market, and how a batch of windows is cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import Code, CrpbotError, invalid
+
+Floats = NDArray[np.float64]
+Instants = NDArray[np.int64]
+
+BASES = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "POL", "LTC")
+SYMBOLS = tuple(f"{base}-USD" for base in BASES)
+
+INTERVAL_SECONDS = {
+    "1m": 60,
+    "5m": 300,
+    "15m": 900,
+    "30m": 1_800,
+    "1h": 3_600,
+    "2h": 7_200,
+    "4h": 14_400,
+    "6h": 21_600,
+    "1d": 86_400,
+}
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def parse_symbol(text: str, *, field: str = "symbol") -> str:
+    """`BTC-USD`, `BTC/USD` and `btc-usd` are the same market; an unknown one is refused by name."""
+    symbol = text.strip().upper().replace("/", "-")
+    if symbol not in SYMBOLS:
+        raise CrpbotError(
+            Code.NOT_FOUND,
+            f"{field}: unknown symbol {text[:32]!r}; known are {', '.join(SYMBOLS)}",
+            reason="UNKNOWN_SYMBOL",
+        )
+    return symbol
+
+
+def interval_seconds(interval: str, *, field: str = "interval") -> int:
+    """Length of one candle; an unknown interval is refused by name."""
+    try:
+        return INTERVAL_SECONDS[interval]
+    except KeyError:
+        raise invalid(
+            field,
+            f"unknown interval {interval[:32]!r}; allowed are {', '.join(INTERVAL_SECONDS)}",
+            reason="UNKNOWN_INTERVAL",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """Closed candles of one symbol, oldest first, without holes. Checked when made, so it cannot be wrong.
+
+    `open_times` are milliseconds since 1970 (UTC) of each candle's start; all columns have the same length.
+    """
+
+    symbol: str
+    interval: str
+    open_times: Instants
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    field: InitVar[str] = "candles"  # how errors name these candles
+
+    def __post_init__(self, field: str) -> None:
+        check_candles(self, field=field)
+
+    def __len__(self) -> int:
+        return len(self.open_times)
+
+    @property
+    def as_of(self) -> int:
+        """The instant (ms) at which the last candle closed: what a decision on these candles could see."""
+        return int(self.open_times[-1]) + 1_000 * INTERVAL_SECONDS[self.interval]
+
+
+def check_candles(candles: Candles, *, field: str) -> None:
+    """Refuse what cannot be a series of closed candles, naming row and value. Nothing is ever repaired here."""
+    times = candles.open_times
+    step = 1_000 * interval_seconds(candles.interval)
+    if len(times) == 0:
+        raise invalid(field, "no candles: at least one is needed", reason="NO_CANDLES")
+    for column in COLUMNS:
+        found = len(getattr(candles, column))
+        if found != len(times):
+            raise invalid(f"{field}.{column}", f"has {found} values, open_times has {len(times)}")
+    _check_order(times, step, field)
+    _check_prices(candles, field)
+
+
+def _check_order(times: Instants, step: int, field: str) -> None:
+    where = f"{field}.open_times"
+    if times[0] % step:
+        raise invalid(where, f"row 0: {times[0]} is not on the interval's grid of {step} ms", reason="OFF_GRID")
+    steps = np.diff(times)
+    wrong = np.flatnonzero(steps != step)
+    if len(wrong) == 0:
+        return
+    row = int(wrong[0]) + 1
+    found = int(steps[wrong[0]])
+    pair = f"row {row}: {times[row]} follows {times[row - 1]}"
+    if found == 0:
+        raise invalid(where, f"{pair}: the same candle twice", reason="DUPLICATE_CANDLE")
+    if found < 0:
+        raise invalid(where, f"{pair}: candles must be sorted, oldest first", reason="UNSORTED_CANDLES")
+    if found % step:
+        raise invalid(where, f"{pair}: not on the interval's grid of {step} ms", reason="OFF_GRID")
+    raise invalid(where, f"{pair}: {found // step - 1} candle(s) missing between them", reason="GAP_IN_CANDLES")
+
+
+def _check_prices(candles: Candles, field: str) -> None:
+    for column in COLUMNS:
+        values = getattr(candles, column)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise invalid(f"{field}.{column}", f"row {bad[0]}: {values[bad[0]]} is not a finite number")
+        floor_broken = values < 0 if column == "volume" else values <= 0
+        bad = np.flatnonzero(floor_broken)
+        if len(bad):
+            need = "0 or more" if column == "volume" else "above 0"
+            raise invalid(f"{field}.{column}", f"row {bad[0]}: {values[bad[0]]} must be {need}")
+    top = np.maximum(candles.open, candles.close)
+    bottom = np.minimum(candles.open, candles.close)
+    bad = np.flatnonzero(candles.high < candles.low)
+    if len(bad):
+        row = bad[0]
+        raise invalid(f"{field}.high", f"row {row}: high {candles.high[row]} is below low {candles.low[row]}")
+    bad = np.flatnonzero((candles.high < top) | (candles.low > bottom))
+    if len(bad):
+        row = bad[0]
+        raise invalid(
+            field,
+            f"row {row}: open {candles.open[row]} or close {candles.close[row]} lies outside "
+            f"low {candles.low[row]} .. high {candles.high[row]}",
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """B windows of T closed candles, one interval: what every theory reads.
+
+    Shape: `block` is (5, B, T) float64, C-contiguous, in the order open, high, low, close, volume;
+    `open_times` is (B, T) int64 milliseconds. A row is one symbol and never depends on its neighbours.
+    """
+
+    symbols: tuple[str, ...]
+    interval: str
+    open_times: Instants
+    block: Floats
+
+    def __post_init__(self) -> None:
+        expected = (5, len(self.symbols), self.open_times.shape[1])
+        if self.block.shape != expected or not self.block.flags.c_contiguous:
+            raise ValueError(f"block must be C-contiguous {expected}, got {self.block.shape}")
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def length(self) -> int:
+        """T: candles in each window."""
+        return int(self.block.shape[2])
+
+    @property
+    def open(self) -> Floats:
+        return self._column(0)
+
+    @property
+    def high(self) -> Floats:
+        return self._column(1)
+
+    @property
+    def low(self) -> Floats:
+        return self._column(2)
+
+    @property
+    def close(self) -> Floats:
+        return self._column(3)
+
+    @property
+    def volume(self) -> Floats:
+        return self._column(4)
+
+    @property
+    def as_of(self) -> Instants:
+        """(B,) milliseconds: when each window's last candle closed."""
+        return np.asarray(self.open_times[:, -1] + 1_000 * INTERVAL_SECONDS[self.interval], dtype=np.int64)
+
+    def _column(self, index: int) -> Floats:
+        column: Floats = self.block[index]
+        return column
+
+    def log_returns(self) -> Floats:
+        """(B, T - 1) natural-log returns of the closes."""
+        return np.diff(np.log(self.close), axis=1)
+
+    def row(self, index: int) -> Windows:
+        """One window as a batch of its own."""
+        return Windows(
+            (self.symbols[index],),
+            self.interval,
+            self.open_times[index : index + 1],
+            np.ascontiguousarray(self.block[:, index : index + 1]),
+        )
+
+
+def stack_windows(series: Sequence[Candles], length: int) -> Windows:
+    """The newest `length` candles of each series, as one batch. All series share one interval."""
+    block = np.array([[getattr(candles, column)[-length:] for candles in series] for column in COLUMNS])
+    times = np.array([candles.open_times[-length:] for candles in series])
+    return Windows(tuple(candles.symbol for candles in series), series[0].interval, times, block)
+
+
+def join_windows(batches: Sequence[Windows]) -> Windows:
+    """Batches of one shape and interval, joined row after row."""
+    if len(batches) == 1:
+        return batches[0]
+    return Windows(
+        tuple(symbol for batch in batches for symbol in batch.symbols),
+        batches[0].interval,
+        np.concatenate([batch.open_times for batch in batches]),
+        np.ascontiguousarray(np.concatenate([batch.block for batch in batches], axis=1)),
+    )
+
+
+def cut_windows(candles: Candles, length: int, *, step: int = 1) -> Windows:
+    """Every window of `length` candles, `step` apart, copied into one contiguous batch (for back-tests)."""
+    starts = np.arange(0, len(candles) - length + 1, step)
+    rows = starts[:, None] + np.arange(length)
+    block = np.ascontiguousarray(np.stack([getattr(candles, column)[rows] for column in COLUMNS]))
+    return Windows((candles.symbol,) * len(starts), candles.interval, candles.open_times[rows], block)

@@ -1,0 +1,78 @@
+"""A group of theories computed together in one process: each isolated from the faults and slowness of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from core.analysis import Findings, Missing, Reading
+from core.analyzers import Analyzer, discover, evaluate
+from core.market import Windows
+
+logger = logging.getLogger(__name__)
+
+Outcome = Reading | Missing
+
+
+def compute(
+    batches: Sequence[Windows], theories: Sequence[str], seconds_left: Callable[[], float]
+) -> list[list[Findings]]:
+    """For each batch and row, what the theories found. A theory that raises or comes too late is named, not hidden."""
+    rows: list[list[list[Outcome]]] = [[[] for _ in range(len(batch))] for batch in batches]
+    catalogue = discover()
+    for name in theories:
+        for outcomes, batch in zip(rows, batches, strict=True):
+            found = _outcomes(catalogue[name], batch, seconds_left)
+            for row, outcome in zip(outcomes, found, strict=True):
+                row.append(outcome)
+    return [[_sort(outcomes) for outcomes in batch] for batch in rows]
+
+
+def warm_up(batches: Sequence[Windows], theories: Sequence[str]) -> None:
+    """Computes once what the first request would otherwise pay for: kernels and tables. A fault here is fatal."""
+    for name in theories:
+        for batch in batches:
+            evaluate(discover()[name], batch)
+
+
+class LocalAnalysts:
+    """The analysts without Ray, for tests, notebooks and `crpbot analyze --local`: the same bytes as through Serve."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+
+    async def analyze(
+        self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
+    ) -> list[list[Findings]]:
+        deadline = self._monotonic() + timeout_seconds
+        return await asyncio.to_thread(compute, batches, theories, lambda: deadline - self._monotonic())
+
+
+def absent(theories: Sequence[str], reason: str, detail: str) -> Findings:
+    """The findings of a group that did not answer at all."""
+    return Findings((), tuple(Missing(name, reason, detail) for name in theories))
+
+
+def merge(parts: Sequence[Findings]) -> Findings:
+    """The findings of several groups on one window, in the order of the theories' names."""
+    readings = sorted((reading for part in parts for reading in part.readings), key=lambda reading: reading.theory)
+    missing = sorted((gap for part in parts for gap in part.missing), key=lambda gap: gap.theory)
+    return Findings(tuple(readings), tuple(missing))
+
+
+def _outcomes(analyzer: Analyzer, batch: Windows, seconds_left: Callable[[], float]) -> Sequence[Outcome]:
+    if seconds_left() <= 0:
+        return [Missing(analyzer.name, "deadline", "the deadline had passed before its turn came")] * len(batch)
+    try:
+        return evaluate(analyzer, batch)
+    except Exception as error:  # one theory's fault must not sink the others: it is logged and named in the answer
+        if len(batch) > 1:  # nor may one row's fault sink its neighbours
+            return [_outcomes(analyzer, batch.row(index), seconds_left)[0] for index in range(len(batch))]
+        logger.exception("theory %s failed on %s as of %s", analyzer.name, batch.symbols[0], batch.as_of[0])
+        return [Missing(analyzer.name, "failed", f"the theory raised {type(error).__name__}; the log has the trace")]
+
+
+def _sort(outcomes: Sequence[Outcome]) -> Findings:
+    readings = tuple(outcome for outcome in outcomes if isinstance(outcome, Reading))
+    return Findings(readings, tuple(outcome for outcome in outcomes if isinstance(outcome, Missing)))

@@ -80,9 +80,7 @@ class Desk:
         except TimeoutError:
             raise deadline_exceeded(timeout_seconds) from None
         return AnalyzeResponse(
-            tuple(
-                _describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True)
-            )
+            tuple(_describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True))
         )
 
     async def _gather(self, request: AnalyzeRequest) -> list[Subject]:
@@ -108,9 +106,7 @@ class Desk:
         """The caller's own candles: enough of them, and all of them closed."""
         needed = window or MIN_WINDOW
         if len(candles) < needed:
-            raise invalid(
-                field, f"has {len(candles)} candles, {needed} are needed", reason="TOO_FEW_CANDLES"
-            )
+            raise invalid(field, f"has {len(candles)} candles, {needed} are needed", reason="TOO_FEW_CANDLES")
         if candles.as_of > now_ms:
             raise invalid(
                 f"{field}.open_times_ms",

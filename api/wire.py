@@ -1,0 +1,136 @@
+"""Dataclass to message and back, by field name. The contract has no hand-written converter besides this one."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import ListValue
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from core.errors import invalid
+
+# Any: a converter takes and gives whatever the field's annotation says; mypy cannot follow annotations at run time.
+Convert = Callable[[Any], Any]
+Shape = TypeVar("Shape")
+
+
+def to_message(value: Any, message_type: type[Message]) -> Message:
+    """A dataclass as the message of the same fields. None is absent."""
+    arguments = {}
+    for name, convert in _outward(type(value), message_type):  # type: ignore[arg-type]  # classes are hashable
+        item = getattr(value, name)
+        if item is not None:
+            arguments[name] = convert(item)
+    return message_type(**arguments)
+
+
+def from_message(message: Message, shape: type[Shape], *, path: str = "") -> Shape:
+    """A message as the dataclass of the same fields. A field the contract does not know is refused."""
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        numbers = ", ".join(str(field.field_number) for field in unknown)  # type: ignore[attr-defined]  # the stub lacks it
+        raise invalid(path or shape.__name__, f"unknown field number {numbers}", reason="UNKNOWN_FIELD")
+    return shape(**{name: convert(message, path) for name, convert in _inward(shape)})  # type: ignore[arg-type]
+
+
+@cache
+def _outward(shape: type, message_type: type[Message]) -> tuple[tuple[str, Convert], ...]:
+    hints = get_type_hints(shape)
+    descriptor = message_type.DESCRIPTOR
+    return tuple(
+        (field.name, _outward_leaf(_plain(hints[field.name]), descriptor.fields_by_name[field.name].message_type))
+        for field in fields(shape)
+    )
+
+
+def _outward_leaf(hint: Any, nested: Any) -> Convert:
+    if hint is Decimal:
+        return lambda value: format(value, "f")
+    if hint is datetime:
+        return _to_timestamp
+    if is_dataclass(hint):
+        return lambda value: to_message(value, nested._concrete_class)
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        if get_origin(item) is tuple:
+            return lambda rows: [_to_list_value(row) for row in rows]
+        if is_dataclass(item):
+            return lambda values: [to_message(value, nested._concrete_class) for value in values]
+    return lambda value: value
+
+
+@cache
+def _inward(shape: type) -> tuple[tuple[str, Callable[[Message, str], Any]], ...]:
+    hints = get_type_hints(shape)
+    return tuple((field.name, _inward_leaf(field.name, hints[field.name])) for field in fields(shape))
+
+
+def _inward_leaf(name: str, hint: Any) -> Callable[[Message, str], Any]:
+    plain = _plain(hint)
+    if plain is not hint:
+        convert = _scalar(plain)
+        return lambda message, path: convert(getattr(message, name)) if message.HasField(name) else None
+    if get_origin(plain) is tuple:
+        return _inward_items(name, get_args(plain)[0])
+    if get_origin(plain) is dict:
+        return lambda message, path: dict(getattr(message, name))
+    convert_one = _scalar(plain)
+    return lambda message, path: convert_one(getattr(message, name))
+
+
+def _inward_items(name: str, item: Any) -> Callable[[Message, str], Any]:
+    if get_origin(item) is tuple:
+        return lambda message, path: tuple(
+            _from_list_value(row, f"{path}{name}.{index}") for index, row in enumerate(getattr(message, name))
+        )
+    if is_dataclass(item):
+        shape: type = item if isinstance(item, type) else type(item)
+        return lambda message, path: tuple(
+            from_message(value, shape, path=f"{path}{name}.{index}.")
+            for index, value in enumerate(getattr(message, name))
+        )
+    return lambda message, path: tuple(getattr(message, name))
+
+
+def _scalar(hint: Any) -> Convert:
+    if hint is Decimal:
+        return Decimal
+    if hint is datetime:
+        return lambda stamp: stamp.ToDatetime(tzinfo=UTC)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return lambda message: from_message(message, hint)
+    return lambda value: value
+
+
+def _plain(hint: Any) -> Any:
+    """`X | None` without the None."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(argument for argument in get_args(hint) if argument is not type(None))
+    return hint
+
+
+def _to_timestamp(value: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(value)
+    return stamp
+
+
+def _to_list_value(row: tuple[float, ...]) -> ListValue:
+    values = ListValue()
+    values.extend(row)
+    return values
+
+
+def _from_list_value(row: ListValue, path: str) -> tuple[float, ...]:
+    for index, value in enumerate(row.values):
+        if value.WhichOneof("kind") != "number_value":
+            raise invalid(f"{path}.{index}", "is not a number")
+    return tuple(value.number_value for value in row.values)

@@ -1,0 +1,52 @@
+"""Asks for analyses: from a running server, or computed here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from core.errors import Code, CrpbotError
+
+Analyses = list[dict[str, Any]]  # Any: decoded JSON
+
+
+def analyze_there(
+    url: str, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
+) -> Analyses:
+    """The server's answer."""
+    from client.sdk import ApiError, Client
+
+    try:
+        with Client(url) as client:
+            return client.analyze(*symbols, theories=theories, window=window, interval=interval)
+    except ApiError as error:
+        remedy = "" if error.problem else ", or add --local to compute here"
+        raise CrpbotError(Code.UNAVAILABLE, f"{error}{remedy}", reason="SERVER_REFUSED") from None
+
+
+def analyze_here(
+    url: str, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
+) -> Analyses:
+    """The same, computed in this process without Ray. `url` is not used."""
+    from api.body import adapter
+    from core.analysis import AnalyzeRequest, AnalyzeResponse
+    from serving.app import build_local_desk
+    from serving.configuration import load
+
+    settings = load().settings
+    request = AnalyzeRequest(symbols=tuple(symbols), theories=theories, window=window, interval=interval)
+    desk = build_local_desk(settings)
+    seconds = settings.serving.analysis_deadline_seconds
+    response = asyncio.run(desk.analyze(request, timeout_seconds=seconds))
+    analyses: Analyses = adapter(AnalyzeResponse).dump_python(response, mode="json")["analyses"]
+    return analyses
+
+
+def list_theories() -> list[dict[str, Any]]:
+    """The catalogue, as this installation has it."""
+    from dataclasses import asdict
+
+    from core.analyzers import discover
+
+    return [asdict(analyzer.describe()) for analyzer in discover().values()]

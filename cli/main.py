@@ -1,0 +1,133 @@
+"""`crpbot`: every door of the product. Imports are lazy, so that `crpbot --help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from core.errors import CrpbotError
+
+app = typer.Typer(
+    name="crpbot",
+    help="Trading-signal inference server for crypto traders under a prop firm's loss limits.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+db = typer.Typer(help="The ledger's database.", no_args_is_help=True)
+app.add_typer(db, name="db")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Url = Annotated[str, typer.Option("--url", help="Server to ask.", envvar="CRPBOT_URL")]
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@app.command()
+def serve(
+    provider: Annotated[str | None, typer.Option(help="Market data: synthetic or replay (DATA_PROVIDER).")] = None,
+    first_analysis: Annotated[bool, typer.Option(help="Show a first analysis when ready.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Start the server: Ray, the theories, REST and gRPC. Ctrl-C ends everything it started."""
+    from cli.serve import run
+
+    overrides = {} if provider is None else {"DATA_PROVIDER": provider}
+    sys.exit(run(overrides, first_analysis=first_analysis, as_json=as_json))
+
+
+@app.command()
+def analyze(
+    symbols: Annotated[list[str], typer.Argument(help="Symbols such as BTC-USD.")],
+    theory: Annotated[list[str] | None, typer.Option("--theory", "-t", help="Only this theory (repeatable).")] = None,
+    window: Annotated[int | None, typer.Option(help="Candles to read, 200 to 2000.")] = None,
+    interval: Annotated[str | None, typer.Option(help="Length of a candle, such as 5m.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Compute here, without a server.")] = False,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Read a market through the theories and print what they say."""
+    from cli.analyze import analyze_here, analyze_there
+    from cli.render import print_analyses
+
+    ask = analyze_here if local else analyze_there
+    analyses = ask(url, symbols, tuple(theory or ()), window, interval)
+    _show(analyses, as_json, print_analyses)
+
+
+@app.command()
+def theories(as_json: Json = False) -> None:
+    """List the theories, what their numbers mean and between which bounds they lie."""
+    from cli.analyze import list_theories
+    from cli.render import print_theories
+
+    _show(list_theories(), as_json, print_theories)
+
+
+@app.command(name="show-config")
+def show_config(as_json: Json = False) -> None:
+    """Print every setting with its value (secrets masked) and where it came from."""
+    from dataclasses import asdict
+
+    from cli.render import print_settings
+    from core.settings_view import describe
+    from serving.configuration import load
+
+    loaded = load()
+    _warn(loaded.warnings)
+    _show([asdict(row) for row in describe(loaded)], as_json, print_settings)
+
+
+@app.command()
+def doctor(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Say what is missing on this machine, and the remedy."""
+    from dataclasses import asdict
+
+    from cli.doctor import examine
+    from cli.render import print_findings
+
+    findings = examine(url)
+    _show([asdict(finding) for finding in findings], as_json, print_findings)
+    sys.exit(1 if any(finding.state == "bad" for finding in findings) else 0)
+
+
+@db.command()
+def upgrade(as_json: Json = False) -> None:
+    """Bring the database to this version's schema."""
+    from core.adapters.ledger.migrations import current_revision
+    from core.adapters.ledger.migrations import upgrade as migrate
+    from serving.configuration import load
+
+    url = load().settings.database_url.get_secret_value()
+    before = current_revision(url)
+    migrate(url)
+    after = current_revision(url)
+    words = f"the schema is at {after}" + ("" if before == after else f" (was {before or 'empty'})")
+    _show({"before": before, "after": after}, as_json, lambda _: typer.echo(words))
+
+
+def _show(value: Any, as_json: bool, render: Any) -> None:  # Any: plain JSON data and a function that prints it
+    if as_json:
+        typer.echo(json.dumps(value, indent=2))
+    else:
+        render(value)
+
+
+def _warn(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+
+
+def main() -> None:
+    """The entry point: an error is one clear message and status 1, never a trace."""
+    try:
+        app()
+    except CrpbotError as error:
+        typer.secho(f"error: {error.detail}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]  # Any: decoded JSON
+
+SHOWN_VALUES: Final = 4
+STATES: Final = {"ok": "green", "warn": "yellow", "bad": "red"}
+
+
+def console() -> Console:
+    """Where tables go."""
+    return Console(highlight=False)
+
+
+def print_analyses(analyses: Iterable[Row]) -> None:
+    """One table a symbol: vote, headline and sentence of each theory."""
+    for analysis in analyses:
+        console().print(analysis_table(analysis))
+
+
+def analysis_table(analysis: Row) -> Table:
+    """An analysis as a trader reads it."""
+    origin = (
+        f"[yellow]{analysis['source']}: invented prices, not for trading[/]"
+        if analysis["synthetic"]
+        else analysis["source"]
+    )
+    as_of = str(analysis["as_of"]).replace("T", " ").replace("Z", " UTC")
+    table = _table(
+        "Theory",
+        "Vote",
+        "Numbers",
+        "Reading",
+        title=f"{analysis['symbol']}  {float(analysis['price']):,.6g}  ·  {analysis['window']} candles of "
+        f"{analysis['interval']} to {as_of}  ·  {origin}",
+        caption=f"coverage {analysis['coverage']:.0%}",
+    )
+    for reading in analysis["readings"]:
+        words = Text(reading["problem"], style="yellow") if reading.get("problem") else Text(reading["words"])
+        table.add_row(reading["theory"], _vote(reading), _numbers(reading["values"]), words)
+    for gap in analysis["missing"]:
+        table.add_row(gap["theory"], "-", "", Text(f"missing ({gap['reason']}): {gap['detail']}", style="red"))
+    return table
+
+
+def print_theories(theories: Iterable[Row]) -> None:
+    """The catalogue: each theory with its numbers."""
+    table = _table("Theory", "Number", "Range", "Meaning")
+    for theory in theories:
+        table.add_row(f"[bold]{theory['name']}[/]", "", "", f"[bold]{theory['summary']}[/]")
+        for field in theory["fields"]:
+            table.add_row("", field["name"], _range(field), field["meaning"])
+    console().print(table)
+
+
+def print_settings(rows: Iterable[Row]) -> None:
+    """Every setting, masked, with its origin."""
+    table = _table("Setting", "Value", "From", "Meaning")
+    for row in rows:
+        style = "dim" if row["origin"] == "default" else ""
+        table.add_row(
+            Text(row["name"], style),
+            Text(str(row["value"]), style),
+            Text(row["origin"], style),
+            Text(row["meaning"], style),
+        )
+    console().print(table)
+
+
+def print_findings(findings: Iterable[Row]) -> None:
+    """What the doctor found."""
+    table = _table("Check", "State", "Found", "Remedy")
+    for finding in findings:
+        state = Text(finding["state"], style=STATES[finding["state"]])
+        table.add_row(finding["check"], state, Text(finding["found"]), Text(finding["remedy"]))
+    console().print(table)
+
+
+def _table(*columns: str, title: str | None = None, caption: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, caption=caption, title_justify="left", caption_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _vote(reading: Row) -> Text:
+    vote = float(reading["vote"])
+    style = "green" if vote > 0 else "red" if vote < 0 else "dim"
+    return Text(f"{vote:+.2f}" if vote else "0", style=style)
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    """The first few, which a theory declares in the order of their weight."""
+    shown = list(values.items())[:SHOWN_VALUES]
+    return "\n".join(f"{name} {value:.4g}" for name, value in shown)
+
+
+def _range(field: Row) -> str:
+    low, high = field["low"], field["high"]
+    if low is None and high is None:
+        return "any"
+    return f"{'-∞' if low is None else format(low, 'g')} .. {'∞' if high is None else format(high, 'g')}"

@@ -1,0 +1,114 @@
+"""`crpbot serve`: shows the start step by step, then where everything is, then a first analysis."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+
+import typer
+from rich import box
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from cli.render import analysis_table, console
+from core.settings import Settings
+from core.settings_values import mask_database_url
+from serving.configuration import load
+from serving.session import token_file
+from serving.supervisor import Supervisor
+
+FIRST_SYMBOL = "BTC-USD"
+
+
+class Step:
+    """One step of the start: a spinner while it runs, a line with its time when it is done."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._started = time.monotonic()
+        self._live = Live(Spinner("dots", f" {name} ..."), console=console(), transient=True)
+        self._live.start()
+
+    def done(self) -> None:
+        """Replaces the spinner by the outcome."""
+        self._live.stop()
+        console().print(f"[green]✓[/] {self._name} [dim]{time.monotonic() - self._started:.1f} s[/]")
+
+
+class Steps:
+    """Progress on the terminal."""
+
+    def step(self, name: str) -> Step:
+        return Step(name)
+
+    def note(self, words: str) -> None:
+        console().print(f"[yellow]·[/] {words}")
+
+
+def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) -> int:
+    """Serves until Ctrl-C."""
+    loaded = load(overrides)
+    for warning in loaded.warnings:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+    settings = loaded.settings
+    supervisor = Supervisor(settings, Steps(), environment=dict(overrides))
+
+    def when_ready() -> None:
+        if as_json:
+            typer.echo(json.dumps(dict(places(settings))))
+            return
+        console().print(_places_table(settings))
+        if first_analysis:
+            _show_first_analysis(settings)
+        console().print("Ctrl-C ends everything.")
+
+    return supervisor.run(when_ready)
+
+
+def places(settings: Settings) -> list[tuple[str, str]]:
+    """Where everything is."""
+    http = f"http://{settings.http.host}:{settings.http.port}"
+    found = [
+        ("REST", f"{http}/v1/analyze"),
+        ("OpenAPI page", f"{http}/docs"),
+        ("gRPC", f"{settings.grpc.host}:{settings.grpc.port} (with reflection)"),
+        ("Metrics", f"{http}/metrics"),
+    ]
+    if settings.serving.mode == "ray":
+        token = token_file(settings.runtime.state_folder)
+        found.append(("Ray dashboard", f"http://127.0.0.1:{settings.ray.dashboard_port} (token: cat {token})"))
+    found += [
+        ("Market data", _market_words(settings)),
+        ("Database", mask_database_url(settings.database_url)),
+        ("Logs", str(settings.runtime.state_folder.resolve() / "logs")),
+    ]
+    return found
+
+
+def _market_words(settings: Settings) -> str:
+    if settings.market.provider == "synthetic":
+        return (
+            f"synthetic (seed {settings.market.synthetic_seed}): invented prices, marked in every answer. "
+            "Recorded ones: DATA_PROVIDER=replay CRPBOT__MARKET__REPLAY_FOLDER=FOLDER"
+        )
+    return f"replay of {settings.market.replay_folder}"
+
+
+def _places_table(settings: Settings) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
+    for name, place in places(settings):
+        table.add_row(f"[bold]{name}[/]", place)
+    return table
+
+
+def _show_first_analysis(settings: Settings) -> None:
+    from client.sdk import ApiError, Client
+
+    url = f"http://{settings.http.host}:{settings.http.port}"
+    try:
+        with Client(url) as client:
+            console().print(analysis_table(client.analyze(FIRST_SYMBOL)[0]))
+    except ApiError as error:
+        console().print(f"[yellow]no first analysis: {error}[/]")

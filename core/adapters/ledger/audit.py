@@ -1,0 +1,77 @@
+"""The audit log in the database: append an entry, read some, verify all; each inside the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sqlalchemy import ColumnElement, Text, func, insert, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.adapters.ledger.chain import GENESIS, AuditEntry, AuditEvent, ChainReport, link, seal
+from core.adapters.ledger.schema import audit_head, audit_log
+from core.errors import Code, CrpbotError
+
+PAGE = 500  # rows hashed between two looks at the event loop: about 2 ms
+
+
+async def append_entry(connection: AsyncConnection, event: AuditEvent) -> AuditEntry:
+    """Append inside the caller's transaction, so that an action and its audit entry are stored together or not at all.
+
+    The head row is locked until commit: entries are numbered without gaps, in the order of their commits. It is the
+    last lock to take; whoever holds it needs no other.
+    """
+    head = (await connection.execute(select(audit_head.c.seq, audit_head.c.hash).with_for_update())).one_or_none()
+    if head is None:
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION,
+            "audit_head: its one row is gone, so nothing can be recorded; restore the backup (docs/storage.md)",
+            reason="AUDIT_HEAD_MISSING",
+        )
+    entry = link(event, seq=head.seq + 1, previous_hash=head.hash)
+    await connection.execute(insert(audit_log).values(asdict(entry)))
+    await connection.execute(update(audit_head).values(seq=entry.seq, hash=entry.hash))
+    return entry
+
+
+async def read_entries(connection: AsyncConnection, *, after: int, limit: int) -> list[AuditEntry]:
+    """The entries that follow number `after`, oldest first."""
+    query = select(audit_log).where(audit_log.c.seq > after).order_by(audit_log.c.seq).limit(limit)
+    return [AuditEntry(**row) for row in (await connection.execute(query)).mappings()]
+
+
+async def verify_entries(connection: AsyncConnection) -> ChainReport:
+    """Recompute every hash and compare the end with the head. Needs a transaction that sees one snapshot."""
+    head = (await connection.execute(select(audit_head.c.seq, audit_head.c.hash))).one_or_none()
+    log = audit_log.c
+    # the instant as stored text: an edited row may hold what no datetime can
+    query = select(
+        log.seq, _stored_text(connection), log.actor, log.action, log.subject, log.detail, log.previous_hash, log.hash
+    ).order_by(log.seq)
+    seq, last_hash = 0, GENESIS
+    async with connection.stream(query, execution_options={"yield_per": PAGE}) as rows:
+        async for page in rows.partitions():
+            for number, *words, previous_hash, stored_hash in page:
+                if number != seq + 1:
+                    return ChainReport(seq, last_hash, seq + 1, f"entry {seq + 1} is missing, entry {number} follows")
+                if previous_hash != last_hash:
+                    return ChainReport(seq, last_hash, number, "its previous_hash is not the hash of the entry before")
+                if stored_hash != seal(last_hash, number, *map(str, words)):
+                    return ChainReport(seq, last_hash, number, "its content does not match its hash")
+                seq, last_hash = number, stored_hash
+    return _compare_with_head(seq, last_hash, head=None if head is None else (head.seq, head.hash))
+
+
+def _compare_with_head(seq: int, last_hash: str, *, head: tuple[int, str] | None) -> ChainReport:
+    if head == (seq, last_hash):
+        return ChainReport(seq, last_hash)
+    if head is None:
+        return ChainReport(seq, last_hash, seq, "the row of audit_head is gone")
+    if head[0] > seq:
+        return ChainReport(seq, last_hash, seq + 1, f"entry {seq + 1} is missing, audit_head counts {head[0]}")
+    return ChainReport(seq, last_hash, seq, f"audit_head names entry {head[0]} with another hash")
+
+
+def _stored_text(connection: AsyncConnection) -> ColumnElement[str]:
+    if connection.dialect.name == "sqlite":
+        return type_coerce(audit_log.c.at, Text)
+    return func.to_char(func.timezone("UTC", audit_log.c.at), "YYYY-MM-DD HH24:MI:SS.US")

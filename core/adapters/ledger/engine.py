@@ -1,0 +1,114 @@
+"""How the ledger is connected: durable, with bounded waiting, and readers that no writer can stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from core.adapters.ledger.address import is_sqlite
+
+LOCK_TIMEOUT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 5
+READERS = 4  # SQLite connections beside the one writer; each is a thread
+POSTGRES_CONNECTIONS = 10
+
+# a gateway frozen inside a transaction loses its locks after so many lock time-outs, so that the others go on
+IDLE_LOCK_TIMEOUTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Where to write and where to read. On PostgreSQL both are the same."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.writer.dispose()
+        await self.reader.dispose()
+
+
+def make_engines(address: URL, *, lock_timeout_seconds: float) -> Engines:
+    """Engines that connect at their first use. Nobody waits longer than the lock time-out for a lock or a connection.
+
+    SQLite allows one writer, so there is one writing connection: tasks queue for it in memory instead of polling
+    the file's lock. Readers have connections of their own and see the last commit while a writer waits (WAL).
+    """
+    if is_sqlite(address):
+        return Engines(
+            writer=_sqlite_engine(address, 1, lock_timeout_seconds, begin="BEGIN IMMEDIATE", query_only=False),
+            reader=_sqlite_engine(address, READERS, lock_timeout_seconds, begin="BEGIN", query_only=True),
+        )
+    engine = create_async_engine(
+        address,
+        pool_size=POSTGRES_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=lock_timeout_seconds,
+        pool_pre_ping=True,  # a restarted server costs one ping, not a failed call
+        connect_args=_postgres_arguments(lock_timeout_seconds),
+    )
+    return Engines(engine, engine)
+
+
+def make_migration_engine(address: URL, *, lock_timeout_seconds: float) -> Engine:
+    """A synchronous engine whose transactions cover DDL too. Foreign keys stay off, as SQLite's table rebuilds need."""
+    if not is_sqlite(address):
+        return create_engine(address, poolclass=NullPool, connect_args=_postgres_arguments(lock_timeout_seconds))
+    engine = create_engine(
+        address.set(drivername="sqlite"), poolclass=NullPool, connect_args=_sqlite_arguments(lock_timeout_seconds)
+    )
+    _configure_sqlite(engine, begin="BEGIN IMMEDIATE", pragmas={"foreign_keys": "OFF"})
+    return engine
+
+
+def _sqlite_engine(
+    address: URL, connections: int, lock_timeout_seconds: float, *, begin: str, query_only: bool
+) -> AsyncEngine:
+    engine = create_async_engine(
+        address,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=lock_timeout_seconds,
+        connect_args=_sqlite_arguments(lock_timeout_seconds),
+    )
+    pragmas = {"foreign_keys": "ON", "query_only": "ON" if query_only else "OFF"}
+    _configure_sqlite(engine.sync_engine, begin=begin, pragmas=pragmas)
+    return engine
+
+
+def _sqlite_arguments(lock_timeout_seconds: float) -> dict[str, object]:
+    # isolation_level None: the driver begins nothing by itself. Its own mode begins at the first INSERT only, so DDL
+    # would be committed statement by statement and reads would not be repeatable.
+    return {"timeout": lock_timeout_seconds, "isolation_level": None}
+
+
+def _configure_sqlite(engine: Engine, *, begin: str, pragmas: dict[str, str]) -> None:
+    """Set each new connection up, and begin every transaction with `begin`."""
+
+    def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        # WAL: readers go on beside a writer. FULL: an acknowledged commit survives a power cut.
+        for name, value in {"journal_mode": "WAL", "synchronous": "FULL", **pragmas}.items():
+            cursor.execute(f"PRAGMA {name} = {value}")
+        cursor.close()
+
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", set_pragmas)
+    event.listen(engine, "begin", begin_transaction)
+
+
+def _postgres_arguments(lock_timeout_seconds: float) -> dict[str, object]:
+    lock_ms = round(lock_timeout_seconds * 1_000)
+    idle_ms = lock_ms * IDLE_LOCK_TIMEOUTS
+    return {
+        "application_name": "crpbot",
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "options": f"-c lock_timeout={lock_ms} -c idle_in_transaction_session_timeout={idle_ms}",
+    }

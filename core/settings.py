@@ -1,0 +1,232 @@
+"""What can be set: every setting declared once, with its type, default, bounds, name and meaning.
+
+`.env.example`, `docs/settings.md` and the reading of the environment all follow from these declarations. A setting is
+called `CRPBOT__SECTION__KEY` after its place here, unless it has a name of its own (`Named`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from core.desk import MAX_WINDOW, MIN_WINDOW
+from core.settings_values import (
+    Allowed,
+    DatabaseUrl,
+    Dollars,
+    EnsembleWeights,
+    Interval,
+    JsonObject,
+    LogLevel,
+    LoopbackHost,
+    Named,
+    Port,
+    Secret,
+    ServerUrl,
+    Weights,
+    mask_database_url,
+)
+
+
+class Section(BaseModel):
+    """Settings that belong together. Frozen; never repeats an input in an error, because it may be a secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class Runtime(Section):
+    """How the server runs."""
+
+    profile: Literal["v7", "v6", "v7-plan"] = Field("v7", description="Set of defaults to start from.")
+    mode: Annotated[Literal["dryrun", "live"], Named("RUNTIME_MODE")] = Field(
+        "dryrun", description="dryrun stores and paper-trades signals and sends none; live sends them."
+    )
+    kill_switch: Annotated[bool, Named("KILL_SWITCH")] = Field(
+        False, description="Stops all new signals from the start; the switch in the database cannot lift it."
+    )
+    log_level: Annotated[LogLevel, Named("LOG_LEVEL")] = Field("INFO", description="Least serious line that is logged.")
+    state_folder: Path = Field(
+        Path(".crpbot"), description="Folder for database, logs and tokens; relative to where the server is started."
+    )
+
+
+class Http(Section):
+    """The REST face."""
+
+    host: LoopbackHost = Field("127.0.0.1", description="Address on which REST listens.")
+    port: Port = Field(8000, description="Port on which REST listens.")
+
+
+class Grpc(Section):
+    """The gRPC face."""
+
+    host: LoopbackHost = Field("127.0.0.1", description="Address on which gRPC listens.")
+    port: Port = Field(9000, description="Port on which gRPC listens.")
+
+
+class Ray(Section):
+    """The local Ray cluster that runs the mathematics."""
+
+    dashboard_port: Port = Field(8265, description="Port of the Ray dashboard, on 127.0.0.1.")
+    cpus: int = Field(0, ge=0, le=1_024, description="Cores that Ray may use; 0 means all that are found.")
+    object_store_mb: int = Field(
+        100, ge=80, le=100_000, description="Shared memory of Ray in megabytes; Ray refuses to start below 79."
+    )
+
+
+class Serving(Section):
+    """How the theories are computed."""
+
+    mode: Literal["ray", "inprocess"] = Field(
+        "ray", description="ray computes in replicas on Ray Serve; inprocess in the server itself, without Ray."
+    )
+    groups_file: Path | None = Field(
+        None, description="YAML file that says which theories share a replica; unset means the one that is shipped."
+    )
+    analysis_deadline_seconds: float = Field(
+        10.0, ge=0.1, le=30.0, description="Longest time for an analysis; below 10 a lost replica can cost an answer."
+    )
+
+
+class Market(Section):
+    """Where candles come from."""
+
+    provider: Annotated[
+        Literal["synthetic", "replay"],
+        Allowed("synthetic or replay; there is no other provider at present"),
+        Named("DATA_PROVIDER"),
+    ] = Field("synthetic", description="synthetic invents a market from a seed; replay plays recorded candles.")
+    synthetic_seed: int = Field(7, ge=0, le=2**32 - 1, description="Seed of the synthetic market.")
+    replay_folder: Path = Field(Path("data/raw"), description="Folder of the recorded candles (Parquet) for replay.")
+    interval: Interval = Field("5m", description="Length of a candle where a request does not say.")
+    window: int = Field(
+        500, ge=MIN_WINDOW, le=MAX_WINDOW, description="Candles that an analysis reads where a request does not say."
+    )
+
+
+class Database(Section):
+    """The ledger."""
+
+    url: Annotated[DatabaseUrl, Named("DB_URL")] = Field(
+        None, description="Database of the ledger; unset means crpbot.db (SQLite) in the state folder."
+    )
+
+
+class Decision(Section):
+    """When readings become a signal."""
+
+    confidence_threshold: Annotated[float, Named("CONFIDENCE_THRESHOLD")] = Field(
+        0.65, ge=0.55, le=1.0, description="Confidence from which a signal is given; below 0.55 it would have no tier."
+    )
+    max_signals_per_hour: Annotated[int, Named("MAX_SIGNALS_PER_HOUR")] = Field(
+        3, ge=1, le=60, description="Signals in any 60 minutes."
+    )
+    max_signals_per_hour_high: Annotated[int | None, Named("MAX_SIGNALS_PER_HOUR_HIGH")] = Field(
+        None, ge=1, le=60, description="High-confidence signals in any 60 minutes; unset means no limit of their own."
+    )
+    ensemble_weights: Annotated[EnsembleWeights, Named("ENSEMBLE_WEIGHTS")] = Field(
+        Weights(0.35, 0.40, 0.25), description="Weights of LSTM, Transformer and PPO in the ensemble."
+    )
+
+
+class Llm(Section):
+    """The language model and what it may cost."""
+
+    api_key: Annotated[Secret, Named("DEEPSEEK_API_KEY")] = Field(
+        None, description="Key of the language model's server; unset means that the deterministic rule decides."
+    )
+    base_url: Annotated[ServerUrl, Named("LLM_BASE_URL")] = Field(
+        "https://api.deepseek.com", description="Any server that speaks OpenAI's chat completions."
+    )
+    model: Annotated[str, Named("LLM_MODEL")] = Field(
+        "deepseek-flash", min_length=1, max_length=128, description="Name of the model on that server."
+    )
+    extra_body: Annotated[JsonObject, Named("LLM_EXTRA_BODY")] = Field(
+        '{"thinking":{"type":"disabled"}}', description="Fields added to each request; another server may need {}."
+    )
+    price_free: Annotated[bool, Named("LLM_PRICE_FREE")] = Field(
+        False, description="The server costs nothing (a machine of your own): no price is needed, no budget is used."
+    )
+    daily_budget_usd: Dollars = Field(Decimal(5), description="Most that the model may cost in a day (UTC).")
+    monthly_budget_usd: Dollars = Field(Decimal(150), description="Most that the model may cost in a month (UTC).")
+
+
+class Coinbase(Section):
+    """Coinbase, for private data; public candles need no key."""
+
+    api_key_name: Annotated[Secret, Named("COINBASE_API_KEY_NAME", old=("COINBASE_API_KEY",))] = Field(
+        None, description="Name of the API key: organizations/.../apiKeys/..."
+    )
+    api_private_key: Annotated[Secret, Named("COINBASE_API_PRIVATE_KEY", old=("COINBASE_PRIVATE_KEY",))] = Field(
+        None, description="Private key in PEM; in double quotes \\n stands for a line break."
+    )
+
+
+class Coingecko(Section):
+    """CoinGecko, for the market as a whole."""
+
+    api_key: Annotated[Secret, Named("COINGECKO_API_KEY")] = Field(None, description="Key; it works without one too.")
+
+
+class Telegram(Section):
+    """The Telegram bot."""
+
+    token: Annotated[Secret, Named("TELEGRAM_TOKEN")] = Field(None, description="Token of the bot.")
+    chat_id: Annotated[int | None, Allowed("a whole number; a group's is negative"), Named("TELEGRAM_CHAT_ID")] = Field(
+        None, ge=-(2**52), le=2**52, description="The chat that receives signals and may send commands."
+    )
+
+
+class Ftmo(Section):
+    """The account at the prop firm."""
+
+    login: Annotated[Secret, Named("FTMO_LOGIN")] = Field(None, description="Number of the account.")
+    password: Annotated[Secret, Named("FTMO_PASS")] = Field(None, description="Password of the account.")
+    server: Annotated[str | None, Named("FTMO_SERVER")] = Field(
+        None, min_length=1, max_length=128, description="Trading server of the account, as the terminal names it."
+    )
+
+
+class Settings(Section):
+    """All settings, typed and frozen. Read once, in the composition root."""
+
+    runtime: Runtime = Runtime()
+    http: Http = Http()
+    grpc: Grpc = Grpc()
+    ray: Ray = Ray()
+    serving: Serving = Serving()
+    market: Market = Market()
+    database: Database = Database()
+    decision: Decision = Decision()
+    llm: Llm = Llm()
+    coinbase: Coinbase = Coinbase()
+    coingecko: Coingecko = Coingecko()
+    telegram: Telegram = Telegram()
+    ftmo: Ftmo = Ftmo()
+
+    @property
+    def database_url(self) -> SecretStr:
+        """Where the ledger is, with the driver in it: `DB_URL`, else SQLite in the state folder."""
+        default = SecretStr(f"sqlite+aiosqlite:///{self.runtime.state_folder.as_posix()}/crpbot.db")
+        return self.database.url or default
+
+    @property
+    def safe_database_url(self) -> str:
+        """The same for people and logs: without password and parameters."""
+        return mask_database_url(self.database_url)
+
+
+# What a profile sets instead of the defaults. v7 is the defaults themselves.
+PROFILES: Final[Mapping[str, Mapping[str, str]]] = {
+    "v7": {},
+    "v6": {"CONFIDENCE_THRESHOLD": "0.75", "MAX_SIGNALS_PER_HOUR": "10", "MAX_SIGNALS_PER_HOUR_HIGH": "5"},
+    "v7-plan": {
+        "MAX_SIGNALS_PER_HOUR": "6",
+        "CRPBOT__LLM__DAILY_BUDGET_USD": "3",
+        "CRPBOT__LLM__MONTHLY_BUDGET_USD": "100",
+    },
+}

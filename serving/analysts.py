@@ -1,0 +1,39 @@
+"""One deployment class for any group of theories: a process that computes what it is asked, in one coarse call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.analysis import Findings
+from core.market import COLUMNS, Windows
+from core.panel import compute, warm_up
+from serving.ray_private import listen_on_node_address_only
+
+WARM_LENGTH = 500
+
+
+class Analyst:
+    """A replica. It holds no state: a call can be repeated on another replica with the same result."""
+
+    def __init__(self, theories: Sequence[str]) -> None:
+        listen_on_node_address_only()
+        warm_up([_sample(1), _sample(2)], theories)
+
+    async def analyze(
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+    ) -> list[list[Findings]]:
+        """For each batch and row, what the theories found. The deadline is checked between theories."""
+        deadline = time.monotonic() + timeout_seconds
+        return compute(batches, theories, lambda: deadline - time.monotonic())
+
+
+def _sample(rows: int) -> Windows:
+    """A small window to warm up on; its shape matters, its prices do not."""
+    steps = np.random.default_rng(0).normal(0.0, 0.001, (rows, WARM_LENGTH))
+    close = 100.0 * np.exp(np.cumsum(steps, axis=1))
+    block = np.ascontiguousarray(np.broadcast_to(close, (len(COLUMNS), rows, WARM_LENGTH)))
+    times = np.broadcast_to(np.arange(WARM_LENGTH, dtype=np.int64) * 300_000, (rows, WARM_LENGTH))
+    return Windows(("BTC-USD",) * rows, "5m", times, block)

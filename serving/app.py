@@ -1,0 +1,141 @@
+"""Start reading here: how the server is put together. Reads the settings once and builds everything from them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from api.gateway import Address, Gateway
+from api.metrics import Metrics
+from api.readiness import Check, Readiness
+from core.adapters.ledger.ledger import Ledger, Run
+from core.analyzers import discover
+from core.desk import Defaults, Desk
+from core.errors import CrpbotError
+from core.panel import LocalAnalysts
+from core.ports import Analysts, Market
+from core.settings import Settings
+from core.settings_view import masked
+from serving.configuration import load
+from serving.groups import Group, load_groups
+from serving.handles import ServeAnalysts
+from serving.session import token_file
+
+
+def build_market(settings: Settings) -> Market:
+    """The provider that the settings name."""
+    if settings.market.provider == "replay":
+        from core.adapters.replay import ReplayMarket
+
+        return ReplayMarket(settings.market.replay_folder)
+    from core.adapters.synthetic import SyntheticMarket
+
+    return SyntheticMarket(settings.market.synthetic_seed)
+
+
+def build_desk(settings: Settings, analysts: Analysts) -> Desk:
+    """The desk over the settings' market and the given analysts."""
+    defaults = Defaults(settings.market.interval, settings.market.window)
+    return Desk(market=build_market(settings), analysts=analysts, now=lambda: datetime.now(UTC), defaults=defaults)
+
+
+def build_local_desk(settings: Settings) -> Desk:
+    """The desk without Ray: everything in this process."""
+    return build_desk(settings, LocalAnalysts(time.monotonic))
+
+
+def build_groups(settings: Settings) -> tuple[Group, ...]:
+    """How the theories are spread over Serve deployments."""
+    return load_groups(settings.serving.groups_file, tuple(discover()))
+
+
+async def open_ledger(settings: Settings) -> Ledger:
+    """The ledger, with this start of the server on record."""
+    ledger = await Ledger.open(settings.database_url.get_secret_value())
+    run = Run(
+        started_at=datetime.now(UTC),
+        version=version("crpbot"),
+        settings=json.dumps(masked(settings), sort_keys=True),
+        data_provider=settings.market.provider,
+        runtime_mode=settings.runtime.mode,
+    )
+    await ledger.record_run(run)
+    return ledger
+
+
+async def problem_of(ledger: Ledger) -> str | None:
+    """What is wrong with the ledger, for readiness."""
+    try:
+        await ledger.check()
+    except CrpbotError as error:
+        return error.detail
+    return None
+
+
+async def run_gateway(settings: Settings) -> None:
+    """The gateway process, until SIGTERM or SIGINT."""
+    ledger = await open_ledger(settings)
+    checks: dict[str, Check] = {"ledger": lambda: problem_of(ledger)}
+    if settings.serving.mode == "inprocess":
+        desk = build_local_desk(settings)
+        following = None
+    else:
+        from serving.link import RayLink
+
+        analysts = ServeAnalysts(build_groups(settings))
+        desk = build_desk(settings, analysts)
+        checks["analysts"] = analysts.problem
+        following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder).run())
+    gateway = Gateway(
+        desk,
+        readiness=Readiness(checks),
+        metrics=Metrics(),
+        http=Address(settings.http.host, settings.http.port),
+        grpc=Address(settings.grpc.host, settings.grpc.port),
+        timeout_seconds=settings.serving.analysis_deadline_seconds,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stop)
+    try:
+        await gateway.run()
+    finally:
+        if following is not None:
+            following.cancel()
+        await ledger.close()
+
+
+def main(arguments: list[str]) -> int:
+    """The processes that the supervisor starts: `gateway`, and `deploy ADDRESS`."""
+    settings = load().settings
+    logging.basicConfig(level=settings.runtime.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if settings.serving.mode == "ray":
+        from serving.ray_private import set_environment
+
+        set_environment(str(token_file(settings.runtime.state_folder)))
+    if arguments[0] == "deploy":
+        from serving.deploy import deploy
+
+        deploy(arguments[1], build_groups(settings))
+        return 0
+    import uvloop
+
+    if settings.serving.mode == "ray":
+        from ray import serve  # noqa: F401  # a second of imports, done while Ray itself is still starting
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_gateway(settings))
+    # Ray's driver threads can hold the interpreter for seconds after the last answer; everything is flushed by now
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""Requests that wait for a busy replica travel together: one call carries many windows and costs one hop.
+
+A handle call costs about as much whatever it carries, and no row of a batch sees another, so joining requests changes
+no answer. A lone request is never held back: it is only while all replicas are busy that others gather behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core.analysis import Findings
+from core.errors import Code, CrpbotError
+from core.market import Windows, join_windows
+
+MAX_ROWS: Final = 64  # windows in one call: more would keep a replica from everybody else for too long
+MAX_WAITING: Final = 1_024  # windows waiting; past this the honest answer is "too busy"
+
+Send = Callable[[Sequence[Windows], Sequence[str], float], Awaitable[list[list[Findings]]]]
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request's share of the work of a group."""
+
+    batches: Sequence[Windows]
+    theories: Sequence[str]
+    deadline: float
+    answer: asyncio.Future[list[list[Findings]]]
+
+    @property
+    def rows(self) -> int:
+        return sum(len(batch) for batch in self.batches)
+
+
+class Coalescer:
+    """The queue before one group of replicas."""
+
+    def __init__(self, send: Send, *, calls: int) -> None:
+        self._send = send
+        self._free = calls
+        self._waiting: deque[Job] = deque()
+        self._waiting_rows = 0
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def submit(
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+    ) -> list[list[Findings]]:
+        """The findings for these batches, computed alone or together with others'."""
+        loop = asyncio.get_running_loop()
+        job = Job(batches, theories, loop.time() + timeout_seconds, loop.create_future())
+        if self._waiting_rows + job.rows > MAX_WAITING:
+            raise CrpbotError(
+                Code.UNAVAILABLE,
+                f"{self._waiting_rows} windows are waiting already, at most {MAX_WAITING} may; try again shortly",
+                reason="OVERLOADED",
+                retry_after_seconds=1.0,
+            )
+        self._waiting.append(job)
+        self._waiting_rows += job.rows
+        self._start_calls()
+        async with asyncio.timeout_at(job.deadline):
+            return await job.answer
+
+    def _start_calls(self) -> None:
+        while self._free and self._waiting:
+            jobs = self._take()
+            if jobs:
+                self._free -= 1
+                task = asyncio.get_running_loop().create_task(self._call(jobs))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    def _take(self) -> list[Job]:
+        """The next jobs that ask for the same theories and fit into one call; those given up on are dropped."""
+        jobs: list[Job] = []
+        rows = 0
+        while self._waiting:
+            job = self._waiting[0]
+            if job.answer.done():
+                self._drop_first()
+                continue
+            if jobs and (job.theories != jobs[0].theories or rows + job.rows > MAX_ROWS):
+                break
+            self._drop_first()
+            jobs.append(job)
+            rows += job.rows
+        return jobs
+
+    def _drop_first(self) -> None:
+        self._waiting_rows -= self._waiting.popleft().rows
+
+    async def _call(self, jobs: Sequence[Job]) -> None:
+        batches, places = combine([job.batches for job in jobs])
+        left = max(job.deadline for job in jobs) - asyncio.get_running_loop().time()
+        try:
+            found = await self._send(batches, jobs[0].theories, left)
+            for job, place in zip(jobs, places, strict=True):
+                if not job.answer.done():
+                    job.answer.set_result([found[index][start:stop] for index, start, stop in place])
+        except Exception as error:  # noqa: BLE001  # every waiting request must hear of it; whoever waits decides what it means
+            for job in jobs:
+                if not job.answer.done():
+                    job.answer.set_exception(error)
+        finally:
+            self._free += 1
+            self._start_calls()
+
+
+Place = tuple[int, int, int]
+"""Where a batch ended up: joined batch, first row, row after the last."""
+
+
+def combine(requests: Sequence[Sequence[Windows]]) -> tuple[list[Windows], list[list[Place]]]:
+    """Batches of several requests joined where interval and length agree, and where each one's rows ended up."""
+    parts: dict[tuple[str, int], list[Windows]] = {}
+    positions: dict[tuple[str, int], int] = {}
+    filled: dict[tuple[str, int], int] = {}
+    places: list[list[Place]] = []
+    for batches in requests:
+        place: list[Place] = []
+        for batch in batches:
+            shape = (batch.interval, batch.length)
+            position = positions.setdefault(shape, len(positions))
+            start = filled.get(shape, 0)
+            filled[shape] = start + len(batch)
+            parts.setdefault(shape, []).append(batch)
+            place.append((position, start, start + len(batch)))
+        places.append(place)
+    return [join_windows(parts[shape]) for shape in positions], places

@@ -1,0 +1,165 @@
+"""The analysts as the desk sees them, answered by Ray Serve: deadlines, one retry, a breaker, and partial answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from core.analysis import Findings
+from core.errors import Code, CrpbotError
+from core.market import Windows
+from core.panel import absent, merge
+from serving.coalesce import Coalescer
+from serving.groups import Group
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS: Final = 3  # a dead replica can be met again before the router has heard of it
+RETRY_SECONDS: Final = 0.05
+BREAKER_FAILURES: Final = 5
+BREAKER_SECONDS: Final = 2.0
+ANSWER_MARGIN: Final = 0.1  # share of the deadline kept for writing the partial answer
+MAX_MARGIN_SECONDS: Final = 0.25
+
+
+class NotAttachedError(Exception):
+    """The group cannot be reached at present; the sentence says why."""
+
+
+class GroupCaller:
+    """One group of replicas. Its handle comes and goes with Ray; a breaker spares callers a hopeless wait."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.failures = 0
+        self._handle: Any = None  # Any: Ray's handles are untyped
+        self._closed_until = 0.0
+        self._queue = Coalescer(self._send, calls=group.replicas * group.concurrency)
+
+    def attach(self, handle: Any) -> None:
+        """A working handle: forget earlier failures."""
+        self._handle = handle
+        self.failures = 0
+        self._closed_until = 0.0
+
+    def detach(self) -> None:
+        """Ray is gone; calls fail at once until it is back."""
+        self._handle = None
+
+    def problem(self) -> str | None:
+        """What is wrong with this group, for readiness."""
+        if self._handle is None:
+            return "not attached to Ray Serve"
+        if self._closed_until > asyncio.get_running_loop().time():
+            return f"{self.failures} calls in a row failed"
+        return None
+
+    async def analyze(
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+    ) -> list[list[Findings]]:
+        """The findings of this group; a group that cannot answer in time is reported as missing."""
+        problem = self.problem()
+        if problem is not None:
+            return _nothing(batches, theories, "unavailable", problem)
+        try:
+            return await self._queue.submit(batches, theories, timeout_seconds)
+        except TimeoutError:
+            detail = f"group {self.group.name} did not answer within {timeout_seconds:.3f} s"
+            return _nothing(batches, theories, "deadline", detail)
+        except NotAttachedError as error:
+            return _nothing(batches, theories, "unavailable", str(error))
+
+    async def _send(
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+    ) -> list[list[Findings]]:
+        """One call, repeated when the replica died under it: analysis is pure, so a repetition is harmless."""
+        from ray.exceptions import RayActorError, RayError
+
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        for attempt in range(1, ATTEMPTS + 1):
+            handle = self._handle
+            if handle is None:
+                raise NotAttachedError("not attached to Ray Serve")
+            try:
+                async with asyncio.timeout_at(deadline):
+                    left = deadline - loop.time()
+                    found: list[list[Findings]] = await handle.analyze.remote(batches, theories, left)
+            except RayActorError as error:
+                logger.warning("group %s, attempt %d: a replica died: %s", self.group.name, attempt, error)
+                self._count_failure()
+                await asyncio.sleep(RETRY_SECONDS)
+            except TimeoutError:
+                self._count_failure()
+                raise
+            except RayError as error:
+                self._count_failure()
+                raise NotAttachedError(f"Ray answered {type(error).__name__}") from error
+            else:
+                self.failures = 0
+                return found
+        raise NotAttachedError(f"{ATTEMPTS} replicas in a row died")
+
+    def _count_failure(self) -> None:
+        self.failures += 1
+        if self.failures >= BREAKER_FAILURES:
+            self._closed_until = asyncio.get_running_loop().time() + BREAKER_SECONDS
+
+
+class ServeAnalysts:
+    """All groups, called at the same time; what one group lacks does not hold up the others."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.callers = tuple(GroupCaller(group) for group in groups)
+
+    async def problem(self) -> str | None:
+        """What keeps an analysis from being complete, for readiness."""
+        problems = [f"{caller.group.name}: {text}" for caller in self.callers if (text := caller.problem())]
+        return "; ".join(problems) or None
+
+    async def analyze(
+        self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
+    ) -> list[list[Findings]]:
+        margin = min(ANSWER_MARGIN * timeout_seconds, MAX_MARGIN_SECONDS)
+        wanted = [
+            (caller, asked)
+            for caller in self.callers
+            if (asked := tuple(theory for theory in caller.group.theories if theory in theories))
+        ]
+        parts = await asyncio.gather(
+            *(caller.analyze(batches, asked, timeout_seconds - margin) for caller, asked in wanted)
+        )
+        merged = [
+            [merge([part[index][row] for part in parts]) for row in range(len(batch))]
+            for index, batch in enumerate(batches)
+        ]
+        _refuse_if_silent(merged, timeout_seconds)
+        return merged
+
+
+def _nothing(batches: Sequence[Windows], theories: Sequence[str], reason: str, detail: str) -> list[list[Findings]]:
+    return [[absent(theories, reason, detail)] * len(batch) for batch in batches]
+
+
+def _refuse_if_silent(answers: Sequence[Sequence[Findings]], timeout_seconds: float) -> None:
+    """An answer without a single reading is none: the caller gets the reason as an error."""
+    rows = [findings for answer in answers for findings in answer]
+    if any(findings.readings for findings in rows):
+        return
+    first = rows[0].missing[0]
+    if all(gap.reason == "failed" for findings in rows for gap in findings.missing):
+        return  # the theories did run; that each of them failed is what the answer says
+    if first.reason == "deadline":
+        raise CrpbotError(
+            Code.DEADLINE_EXCEEDED,
+            f"no theory answered within the deadline of {timeout_seconds:.3f} s: {first.detail}",
+            reason="DEADLINE_EXCEEDED",
+        )
+    raise CrpbotError(
+        Code.UNAVAILABLE,
+        f"no theory can be computed at present: {first.detail}; /health/ready shows when it can",
+        reason="ANALYSTS_UNAVAILABLE",
+        retry_after_seconds=2.0,
+    )

@@ -1,0 +1,113 @@
+"""The local Ray cluster as one child of the supervisor: started on loopback with a token, ended without a trace."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final
+
+from core.errors import Code, CrpbotError
+from serving.processes import Process, descendants, die_with_parent, free_ports, kill
+from serving.ray_private import ENVIRONMENT
+
+START_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.05
+MEGABYTE: Final = 1_000_000
+
+
+def child_environment(token_path: Path) -> dict[str, str]:
+    """The environment of every process that touches Ray."""
+    return {**os.environ, **ENVIRONMENT, "RAY_AUTH_TOKEN_PATH": str(token_path)}
+
+
+def write_token(path: Path) -> None:
+    """Makes Ray's token once, readable by its owner alone."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+
+
+class RayHead:
+    """One life of the cluster. Whatever ends it, `stop` leaves no process and no folder of it behind."""
+
+    def __init__(
+        self, *, dashboard_port: int, cpus: int, object_store_mb: int, token_path: Path, log: IO[bytes]
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        # directly under the system's folder: the paths of Ray's sockets below it are limited to 107 bytes
+        self.temp_folder = tempfile.mkdtemp(prefix="crpbot-")
+        port, agent, agent_grpc, runtime_env, metrics = free_ports(5)
+        self.address = f"127.0.0.1:{port}"
+        self._port = port
+        command = [
+            str(Path(sys.executable).with_name("ray")),
+            "start",
+            "--head",
+            "--block",
+            "--node-ip-address=127.0.0.1",
+            f"--port={port}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={dashboard_port}",
+            f"--dashboard-agent-listen-port={agent}",
+            f"--dashboard-agent-grpc-port={agent_grpc}",
+            f"--runtime-env-agent-port={runtime_env}",
+            f"--metrics-export-port={metrics}",
+            "--ray-client-server-port=0",  # no Ray Client: nobody here uses it
+            f"--object-store-memory={object_store_mb * MEGABYTE}",
+            f"--temp-dir={self.temp_folder}",
+            "--disable-usage-stats",
+            "--include-log-monitor=false",  # replicas log to files; nobody reads a driver's echo of them
+        ]
+        if cpus:
+            command.append(f"--num-cpus={cpus}")
+        self.child = subprocess.Popen(  # noqa: S603  # our own command line
+            command,
+            env=child_environment(token_path),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # the supervisor has one thread
+        )
+
+    def wait_until_up(self, is_stopping: Callable[[], bool]) -> None:
+        """Returns when the cluster's directory service accepts connections."""
+        deadline = time.monotonic() + START_SECONDS
+        while not is_stopping():
+            if self.child.poll() is not None:
+                raise _failed(f"ended with status {self.child.returncode}")
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            if time.monotonic() > deadline:
+                raise _failed(f"did not come up within {START_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+    def processes(self) -> tuple[Process, ...]:
+        """Everything below the head's own process."""
+        return descendants(self.child.pid)
+
+    def stop(self, orphans: Callable[[], tuple[Process, ...]]) -> None:
+        """Ends it at once: Ray's own graceful end takes half a minute and keeps nothing that we need."""
+        family = self.processes()
+        self.child.kill()
+        kill(family)
+        self.child.wait()
+        while kill(orphans()):  # what the dying ones had just started
+            time.sleep(POLL_SECONDS)
+        shutil.rmtree(self.temp_folder, ignore_errors=True)
+
+
+def _failed(detail: str) -> CrpbotError:
+    return CrpbotError(Code.UNAVAILABLE, f"Ray {detail}; its log has the cause", reason="RAY_START_FAILED")

@@ -51,9 +51,9 @@ class RayHead:
         self.address = f"127.0.0.1:{port}"
         self._port = port
         command = [
-            str(Path(sys.executable).with_name("ray")),
-            "start",
-            "--head",
+            sys.executable,
+            "-m",
+            "serving.ray_private",
             "--block",
             "--node-ip-address=127.0.0.1",
             f"--port={port}",
@@ -63,7 +63,6 @@ class RayHead:
             f"--dashboard-agent-grpc-port={agent_grpc}",
             f"--runtime-env-agent-port={runtime_env}",
             f"--metrics-export-port={metrics}",
-            "--ray-client-server-port=0",  # no Ray Client: nobody here uses it
             f"--object-store-memory={object_store_mb * MEGABYTE}",
             f"--temp-dir={self.temp_folder}",
             "--disable-usage-stats",

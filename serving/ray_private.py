@@ -7,6 +7,7 @@ internal gRPC server listens.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -39,6 +40,16 @@ def by_value(handle: Any) -> Any:  # Any: Ray's handles are untyped
     return handle.options(_by_reference=False)
 
 
+def start_head(arguments: list[str]) -> None:
+    """`ray start` without the Ray Client server, which it starts on a head unasked: a process and a port nobody needs."""
+    from ray.scripts import scripts as module
+
+    scripts: Any = module  # Any: a private module without types
+    scripts.get_ray_client_dependency_error = lambda: "not wanted here"
+    sys.argv = ["ray", "start", "--head", *arguments]
+    scripts.main()
+
+
 def listen_on_node_address_only() -> None:
     """Binds the replica's internal gRPC server to the node's address instead of to all interfaces.
 
@@ -56,3 +67,7 @@ def listen_on_node_address_only() -> None:
         return original(server, address.replace("[::]", node_address()))
 
     replica.add_port_to_grpc_server = add_port
+
+
+if __name__ == "__main__":
+    start_head(sys.argv[1:])

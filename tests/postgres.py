@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
@@ -65,27 +65,45 @@ class PostgresServer:
 
     url: str
     cluster: Cluster | None
+    free: list[str] = field(default_factory=list)
 
     @contextmanager
     def new_database(self) -> Iterator[str]:
-        """The URL of an empty database that lives as long as the block."""
-        name = f"crpbot_test_{uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name}")
-        try:
-            yield make_url(self.url).set(database=name).render_as_string(hide_password=False)
-        finally:
-            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        """The URL of an empty database that is the caller's own as long as the block.
 
-    def _execute(self, statement: str) -> None:
-        with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(statement.encode())
+        Databases are emptied and used again: making one copies a thousand pages, 0.25 s where writes are slow.
+        """
+        name = self.free.pop() if self.free else self._create_database()
+        url = make_url(self.url).set(database=name).render_as_string(hide_password=False)
+        try:
+            yield url
+        finally:
+            self._disconnect_clients(name)
+            _execute(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            self.free.append(name)
+
+    def drop_databases(self) -> None:
+        """Leave the server as it was found."""
+        for name in self.free:
+            _execute(self.url, f"DROP DATABASE {name}")
+
+    def _create_database(self) -> str:
+        name = f"crpbot_test_{uuid4().hex}"
+        _execute(self.url, f"CREATE DATABASE {name}")
+        return name
+
+    def _disconnect_clients(self, name: str) -> None:
+        # a connection left open by a failed test would keep its locks for ever
+        _execute(self.url, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
 @contextmanager
 def running_server(environment: Mapping[str, str]) -> Iterator[PostgresServer]:
     """The server named in the environment, or a private one for the length of the block."""
     if URL_VARIABLE in environment:
-        yield PostgresServer(environment[URL_VARIABLE], None)
+        server = PostgresServer(environment[URL_VARIABLE], None)
+        yield server
+        server.drop_databases()
         return
     programs = find_programs(environment.get("PATH", ""))
     if programs is None:
@@ -116,3 +134,8 @@ def skip_without_server(environment: Mapping[str, str]) -> NoReturn:
     if environment.get("CI") == "true":
         pytest.fail(NO_SERVER)
     pytest.skip(NO_SERVER)
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(statement.encode())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
-from core.adapters.aggregation import merge_candles
-from core.adapters.recording import EPOCH, Recording, Rows, join_rows, list_recordings, read_rows, read_spans
-from core.errors import Code, CrpbotError, invalid
-from core.market import INTERVAL_SECONDS, Candles, interval_seconds, parse_symbol
+from core.adapters.grid import closed_candles, merge_candles
+from core.adapters.recording import Recording, Rows, join_rows, list_recordings, read_rows, read_spans
+from core.errors import Code, CrpbotError
+from core.market import INTERVAL_SECONDS, Candles, parse_symbol
 
 REMEDY = "record the missing candles, move the replay's clock, or ask for fewer"
 
@@ -48,17 +47,13 @@ class ReplayMarket:
 
         All `count` must be recorded up to that instant, at this interval or at a shorter one that divides it.
         """
-        if count < 1:
-            raise invalid("count", f"{count} candles asked for; at least 1 is needed")
-        interval_seconds(interval)
         names = [parse_symbol(symbol) for symbol in symbols]
         return await asyncio.to_thread(self._read, names, interval, count, now_ms)
 
     def _read(self, symbols: Sequence[str], interval: str, count: int, now_ms: int) -> list[Candles]:
         recordings = list_recordings(self._folder)
-        step = 1_000 * INTERVAL_SECONDS[interval]
-        end = min(self._now_ms(recordings), now_ms) // step * step
-        return [self._cut(recordings, symbol, interval, range(end - count * step, end, step)) for symbol in symbols]
+        starts = closed_candles(interval, count, min(self._now_ms(recordings), now_ms))
+        return [self._cut(recordings, symbol, interval, starts) for symbol in symbols]
 
     def _now_ms(self, recordings: Sequence[Recording]) -> int:
         if self._clock_ms is not None:
@@ -82,10 +77,10 @@ class ReplayMarket:
         for step in steps:
             series = [recording for recording in own if recording.step_ms == step]
             rows = _read_series(series, wanted.start, wanted.stop)
-            expected = np.arange(wanted.start, wanted.stop, step)
-            if np.array_equal(rows.open_times, expected):
+            shortfall = _find_shortfall(series, rows, range(wanted.start, wanted.stop, step))
+            if shortfall is None:
                 return _merge(series, rows, interval, wanted)
-            shortfalls.append(_shortfall(series, rows, expected))
+            shortfalls.append(shortfall)
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
             f"replay: {symbol}: {len(wanted)} candles of {interval} from {_utc(wanted.start)} to {_utc(wanted.stop)} "
@@ -105,18 +100,19 @@ class ReplayMarket:
 
 
 def _read_series(series: Sequence[Recording], begin: int, end: int) -> Rows:
-    """The rows of all files of one symbol and interval; two files that tell the same candle are refused."""
-    parts = [(recording, read_rows(recording, begin, end)) for recording in series]
-    parts = sorted((part for part in parts if len(part[1].open_times)), key=lambda part: int(part[1].open_times[0]))
-    for (earlier, before), (later, after) in zip(parts, parts[1:], strict=False):
-        if after.open_times[0] <= before.open_times[-1]:
-            raise CrpbotError(
-                Code.FAILED_PRECONDITION,
-                f"replay: {earlier.symbol} {earlier.interval}: {earlier.path.name} and {later.path.name} both tell "
-                f"{_utc(int(after.open_times[0]))}; keep one of the two in the folder",
-                reason="OVERLAPPING_RECORDINGS",
-            )
-    return join_rows([rows for _, rows in parts])
+    """The rows of all files of one symbol and interval, sorted; a candle that stands in two files is refused."""
+    rows = join_rows([read_rows(recording, begin, end) for recording in series])
+    order = np.argsort(rows.open_times, kind="stable")
+    times = rows.open_times[order]
+    double = np.flatnonzero(np.diff(times) == 0)
+    if len(double):
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION,
+            f"replay: {series[0].symbol} {series[0].interval}: {len(double)} candles stand in two files, the first at "
+            f"{_utc(times[double[0]])}; keep one file for each span of {_file_names(series)}",
+            reason="OVERLAPPING_RECORDINGS",
+        )
+    return Rows(times, rows.block[:, order])
 
 
 def _merge(series: Sequence[Recording], rows: Rows, interval: str, wanted: range) -> Candles:
@@ -132,26 +128,39 @@ def _merge(series: Sequence[Recording], rows: Rows, interval: str, wanted: range
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
             f"replay: {source.symbol} {source.interval} from {_utc(wanted.start)} to {_utc(wanted.stop)} is flawed: "
-            f"{flaw.detail}; record {', '.join(recording.path.name for recording in series)} again",
+            f"{flaw.detail}; record {_file_names(series)} again",
             reason="BROKEN_RECORDING",
         ) from flaw
 
 
-def _shortfall(series: Sequence[Recording], rows: Rows, expected: np.ndarray) -> str:
-    """What a series lacks of the expected rows, in words."""
-    spans = [span for recording in series for span in read_spans(recording)]
-    if not spans:
-        return f"its {series[0].interval} files are empty"
-    recorded = f"{_utc(min(span.first for span in spans))} to {_utc(max(span.last for span in spans))}"
-    stray = np.setdiff1d(rows.open_times, expected)
+def _find_shortfall(series: Sequence[Recording], rows: Rows, expected: range) -> str | None:
+    """What the rows lack of the expected starts, in words; None when they are all there. `expected` stays a range:
+    what a day's candle needs of minutes may be more than memory holds."""
+    interval = series[0].interval
+    times = rows.open_times
+    stray = times[(times - expected.start) % expected.step != 0]
     if len(stray):
-        return f"{series[0].interval}: {len(stray)} rows are off the interval's grid, the first at {_utc(stray[0])}"
-    missing = np.setdiff1d(expected, rows.open_times)
+        return f"{interval}: {len(stray)} rows are off the interval's grid, the first at {_utc(stray[0])}"
+    missing = len(expected) - len(times)
+    if missing == 0:
+        return None
+    places = np.append((times - expected.start) // expected.step, len(expected))
+    first = expected[int(np.flatnonzero(places != np.arange(len(places)))[0])]
+    spans = [span for recording in series for span in read_spans(recording)]
+    recorded = (
+        f"{_utc(min(span.first for span in spans))} to {_utc(max(span.last for span in spans))}"
+        if spans
+        else "none at all"
+    )
     return (
-        f"{series[0].interval}: {len(rows.open_times)} of {len(expected)} found, {len(missing)} missing, "
-        f"the first at {_utc(missing[0])} (recorded are {recorded})"
+        f"{interval}: {len(times)} of {len(expected)} found, {missing} missing, "
+        f"the first at {_utc(first)} (recorded: {recorded})"
     )
 
 
+def _file_names(series: Sequence[Recording]) -> str:
+    return ", ".join(recording.path.name for recording in series)
+
+
 def _utc(instant_ms: int) -> str:
-    return (EPOCH + timedelta(milliseconds=int(instant_ms))).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{np.datetime_as_string(np.datetime64(int(instant_ms), 'ms'), unit='s')}Z"

@@ -179,7 +179,9 @@ async def test_the_log_cannot_be_replaced_or_emptied_by_other_words(ledger: Ledg
         ("DELETE FROM audit_head", 5, "audit_head is gone"),
     ],
 )
-async def test_the_first_edited_entry_is_named(ledger: Ledger, tamper: Sql, statement: str, broken: int, problem: str) -> None:
+async def test_the_first_edited_entry_is_named(
+    ledger: Ledger, tamper: Sql, statement: str, broken: int, problem: str
+) -> None:
     await append_many(ledger, 5)
     tamper(statement)
     report = await ledger.verify_audit()
@@ -253,7 +255,7 @@ async def test_a_naive_instant_is_refused_wherever_it_comes_in(ledger: Ledger, s
 
 @pytest.mark.parametrize("word", ["", "x" * 257, "two\nlines", "nul\0", "\ud800"])
 def test_words_that_cannot_stand_on_a_line_are_refused(word: str) -> None:
-    with pytest.raises(CrpbotError, match="actor: .* must be 1 to 256 printable characters"):
+    with pytest.raises(CrpbotError, match=r"actor: .* must be 1 to 256 printable characters"):
         AuditEvent(NOON, word, "test.append", "nothing", {})
 
 

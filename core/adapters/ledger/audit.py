@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sqlalchemy import ColumnElement, Text, func, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.chain import GENESIS, AuditEntry, AuditEvent, ChainReport, link, seal
+from core.adapters.ledger.chain import GENESIS, AuditEntry, AuditEvent, ChainReport, close_chain, extend_chain, link
 from core.adapters.ledger.schema import audit_head, audit_log
 from core.errors import Code, CrpbotError
 
@@ -47,28 +47,14 @@ async def verify_entries(connection: AsyncConnection) -> ChainReport:
     query = select(
         log.seq, _stored_text(connection), log.actor, log.action, log.subject, log.detail, log.previous_hash, log.hash
     ).order_by(log.seq)
-    seq, last_hash = 0, GENESIS
+    report = ChainReport(0, GENESIS)
     async with connection.stream(query, execution_options={"yield_per": PAGE}) as rows:
         async for page in rows.partitions():
-            for number, *words, previous_hash, stored_hash in page:
-                if number != seq + 1:
-                    return ChainReport(seq, last_hash, seq + 1, f"entry {seq + 1} is missing, entry {number} follows")
-                if previous_hash != last_hash:
-                    return ChainReport(seq, last_hash, number, "its previous_hash is not the hash of the entry before")
-                if stored_hash != seal(last_hash, number, *map(str, words)):
-                    return ChainReport(seq, last_hash, number, "its content does not match its hash")
-                seq, last_hash = number, stored_hash
-    return _compare_with_head(seq, last_hash, head=None if head is None else (head.seq, head.hash))
-
-
-def _compare_with_head(seq: int, last_hash: str, *, head: tuple[int, str] | None) -> ChainReport:
-    if head == (seq, last_hash):
-        return ChainReport(seq, last_hash)
-    if head is None:
-        return ChainReport(seq, last_hash, seq, "the row of audit_head is gone")
-    if head[0] > seq:
-        return ChainReport(seq, last_hash, seq + 1, f"entry {seq + 1} is missing, audit_head counts {head[0]}")
-    return ChainReport(seq, last_hash, seq, f"audit_head names entry {head[0]} with another hash")
+            for row in page:
+                report = extend_chain(report, row)
+                if report.problem is not None:
+                    return report
+    return close_chain(report, None if head is None else (head.seq, head.hash))
 
 
 def _stored_text(connection: AsyncConnection) -> ColumnElement[str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from core.errors import invalid
@@ -86,6 +86,33 @@ def seal(previous_hash: str, seq: int, at: str, *words: str) -> str:
     """SHA-256 over the previous hash and the entry as a canonical JSON list, so that no two entries read alike."""
     entry = json.dumps([seq, at, *words], separators=(",", ":"))
     return hashlib.sha256((previous_hash + entry).encode("ascii")).hexdigest()
+
+
+def extend_chain(report: ChainReport, row: Sequence[object]) -> ChainReport:
+    """The report after one more row as stored: seq, the sealed texts, previous_hash, hash."""
+    number, *texts, previous_hash, stored_hash = row
+    seq = report.entries + 1
+    if number != seq:
+        problem = f"entry {seq} is missing, entry {number} follows"
+    elif previous_hash != report.hash:
+        problem = "its previous_hash is not the hash of the entry before it"
+    elif stored_hash != seal(report.hash, seq, *map(str, texts)):
+        problem = "its content does not match its hash"
+    else:
+        return ChainReport(seq, str(stored_hash))
+    return replace(report, first_broken=seq, problem=problem)
+
+
+def close_chain(report: ChainReport, head: tuple[int, str] | None) -> ChainReport:
+    """A chain whose rows are sound must also end where the head says."""
+    if head == (report.entries, report.hash):
+        return report
+    if head is None:
+        return replace(report, first_broken=report.entries, problem="the row of audit_head is gone")
+    seq = report.entries
+    if head[0] > seq:
+        return replace(report, first_broken=seq + 1, problem=f"entry {seq + 1} is missing, audit_head counts {head[0]}")
+    return replace(report, first_broken=seq, problem=f"audit_head names entry {head[0]} with another hash")
 
 
 def _check_word(field: str, word: str) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import psycopg
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.adapters.ledger.address import describe, is_sqlite
@@ -99,5 +100,5 @@ def _meaning(address: URL, error: StatementError) -> Meaning | None:
     if state is not None:
         return POSTGRES_MEANINGS.get(state) or POSTGRES_MEANINGS.get(state[:2])
     # a connection that failed or broke off has no SQLSTATE
-    broken = isinstance(error, DBAPIError) and type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
+    broken = isinstance(error.orig, (psycopg.OperationalError, psycopg.InterfaceError))
     return UNREACHABLE if broken else None

@@ -1,0 +1,89 @@
+"""Accuracy against simulated truth: seed and size are free, and a table shows goal, library and ours side by side.
+
+    python -m pytest tests/accuracy
+    ACCURACY_SEED=7 ACCURACY_N=10000 python -m pytest tests/accuracy
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from core.analyzers import discover, evaluate
+from tests.accuracy.simulators import Floats, windows_of
+
+DEFAULT_SEED = 20261121
+DEFAULT_COUNT = 2_000
+
+
+class Score(NamedTuple):
+    """One line of the table."""
+
+    claim: str
+    goal: str
+    library: str
+    ours: str
+
+
+SCORES = pytest.StashKey[list[Score]]()
+
+
+def chosen(variable: str, default: int) -> int:
+    """A whole number from the environment."""
+    return int(os.environ.get(variable, default))
+
+
+@pytest.fixture
+def count() -> int:
+    """Windows simulated for each case."""
+    return chosen("ACCURACY_N", DEFAULT_COUNT)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Randomness of this test's own, so that tests do not depend on their order."""
+    return np.random.default_rng([chosen("ACCURACY_SEED", DEFAULT_SEED), zlib.crc32(request.node.name.encode())])
+
+
+@pytest.fixture
+def score(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Adds a line to the table."""
+    scores = request.config.stash.setdefault(SCORES, [])
+
+    def add(claim: str, *, goal: str, ours: str, library: str = "-") -> None:
+        scores.append(Score(claim, goal, library, ours))
+
+    return add
+
+
+@pytest.fixture
+def measure() -> Callable[[str, Floats], dict[str, Floats]]:
+    """The columns that a theory gives on windows with these returns."""
+    return lambda theory, returns: dict(discover()[theory].analyze(windows_of(returns)))
+
+
+@pytest.fixture
+def votes() -> Callable[[str, Floats], Floats]:
+    """The votes of a theory on windows with these returns."""
+    return lambda theory, returns: np.array([reading.vote for reading in evaluate(discover()[theory], windows_of(returns))])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table after the tests."""
+    scores = config.stash.get(SCORES, [])
+    if scores:
+        terminalreporter.section("accuracy: goal, library, ours")
+        for line in aligned([Score("claim", "goal", "library", "ours"), *scores]):
+            terminalreporter.write_line(line)
+
+
+def aligned(rows: list[Score]) -> Iterator[str]:
+    """The rows as lines with columns of one width."""
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from core.market import Floats, Instants
@@ -14,6 +15,17 @@ from core.market import Floats, Instants
 # Share of every normal that all coins of a seed have in common: returns of two coins correlate by about its square.
 COMMON = 0.75
 COMMON_SYMBOL = ""  # the address of that share; no coin has this name
+
+
+def splitmix64(key: int, index: Instants) -> NDArray[np.uint64]:
+    """The index-th number of SplitMix64 (Steele, Lea and Flood 2014) started at `key`.
+
+    Its state only counts, key + index x odd constant modulo 2^64, so any place is reached at once.
+    """
+    bits = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +38,10 @@ class Noise:
     def uniforms(self, stream: str, index: Instants) -> Floats:
         """Uniform in (0, 1), both ends excluded, for any index, negative ones too.
 
-        SplitMix64 (Steele, Lea and Flood 2014) needs no stepping: its n-th state is key + n x odd constant. The key is
-        a hash of the address, so each stream reads the one long sequence from a place of its own.
+        The key is a hash of the address, so each stream reads the one long sequence from a place of its own.
         """
         digest = blake2b(f"{self.seed}/{self.symbol}/{stream}".encode(), digest_size=8).digest()
-        bits = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(int.from_bytes(digest, "little"))
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        bits ^= bits >> np.uint64(31)
+        bits = splitmix64(int.from_bytes(digest, "little"), index)
         # 52 bits and a half: with 53 the largest number would round to 1.0, whose normal is infinite.
         uniforms: Floats = ((bits >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
         return uniforms

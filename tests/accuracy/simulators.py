@@ -25,16 +25,17 @@ def windows_of(returns: Floats) -> Windows:
 
 
 def fractional_noise(rng: np.random.Generator, rows: int, size: int, hurst: float) -> Floats:
-    """Exact fractional Gaussian noise by circulant embedding (Davies and Harte 1987)."""
+    """Exact fractional Gaussian noise by circulant embedding (Davies and Harte 1987); real and imaginary part are independent."""
     lags = np.arange(size + 1, dtype=np.float64)
     power = 2.0 * hurst
     covariance = 0.5 * (np.abs(lags - 1.0) ** power - 2.0 * lags**power + (lags + 1.0) ** power)
     eigenvalues = np.fft.fft(np.concatenate([covariance, covariance[-2:0:-1]])).real
     assert eigenvalues.min() > -1e-9, "the embedding of fractional noise is non-negative"
     length = eigenvalues.size
-    noise = rng.standard_normal((rows, length)) + 1j * rng.standard_normal((rows, length))
-    coloured = np.fft.fft(noise * np.sqrt(np.maximum(eigenvalues, 0.0) / length), axis=1)
-    return np.ascontiguousarray(coloured.real[:, :size])
+    pairs = (rows + 1) // 2
+    noise = rng.standard_normal((pairs, length)) + 1j * rng.standard_normal((pairs, length))
+    coloured = np.fft.fft(noise * np.sqrt(np.maximum(eigenvalues, 0.0) / length), axis=1)[:, :size]
+    return np.concatenate([coloured.real, coloured.imag])[:rows]
 
 
 def autoregression(rng: np.random.Generator, rows: int, size: int, echo: float) -> Floats:

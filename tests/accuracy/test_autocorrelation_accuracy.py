@@ -15,7 +15,7 @@ def test_the_robust_test_holds_its_level_on_random_walks(rng, count, measure, sc
     for name, returns in random_walks(rng, count, 499).items():
         columns = measure(THEORY, returns)
         size = np.mean(columns["robust_p_value"] < 0.05)
-        textbook = np.mean([acorr_ljungbox(row, lags=[20])["lb_pvalue"].iloc[0] < 0.05 for row in returns[:500]])
+        textbook = np.mean([acorr_ljungbox(row, lags=[20])["lb_pvalue"].iloc[0] < 0.05 for row in returns[:200]])
         score(
             f"autocorrelation: size at 5 %, {name}",
             goal="2 to 7.5 %",

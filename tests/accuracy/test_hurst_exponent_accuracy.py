@@ -10,7 +10,7 @@ from tests.accuracy.simulators import autoregression, clustered_noise, fractiona
 
 THEORY = "hurst_exponent"
 TRUTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-# Square root of the mean over H of the Cramer-Rao bound is about 0.64 / sqrt n.
+# The Cramer-Rao bound is about 0.64 / sqrt n: 0.040, 0.028, 0.020.
 GOALS = {256: 0.050, 512: 0.035, 1024: 0.025}
 
 
@@ -28,7 +28,7 @@ def test_whittle_is_at_the_limit_of_what_can_be_known(size, rng, count, measure,
         score(f"hurst: bias, H={truth}, n={size}", goal="<= 0.0120", ours=f"{bias:.4f}")
         assert bias <= 0.012
         errors.append(rmse(estimates, truth))
-        library.append(rmse(np.array([antropy.detrended_fluctuation(row) for row in returns[:500]]), truth))
+        library.append(rmse(np.array([antropy.detrended_fluctuation(row) for row in returns[:300]]), truth))
     ours, theirs = np.mean(errors), np.mean(library)
     score(
         f"hurst: rmse over H 0.3..0.8, n={size}",
@@ -53,7 +53,7 @@ def test_the_robust_number_is_not_fooled_by_a_short_echo(rng, count, measure, sc
     returns = autoregression(rng, count, 512, 0.2)
     columns = measure(THEORY, returns)
     bias = {field: columns[field].mean() - 0.5 for field in ("hurst", "hurst_robust")}
-    library = np.mean([antropy.detrended_fluctuation(row) for row in returns[:500]]) - 0.5
+    library = np.mean([antropy.detrended_fluctuation(row) for row in returns[:300]]) - 0.5
     score(
         "hurst: bias of hurst_robust under AR(0.2)",
         goal="<= 0.030",
@@ -74,14 +74,14 @@ def test_random_walks_get_no_vote(rng, count, votes, score):
 def test_clusters_of_volatility_widen_the_error_less_than_dfa_has_anyway(rng, count, measure, score):
     returns = clustered_noise(rng, count, 512)
     ours = rmse(measure(THEORY, returns)["hurst"], 0.5)
-    library = rmse(np.array([antropy.detrended_fluctuation(row) for row in returns[:500]]), 0.5)
+    library = rmse(np.array([antropy.detrended_fluctuation(row) for row in returns[:300]]), 0.5)
     score("hurst: rmse on GARCH-t, n=512", goal="<= 0.050", library=f"antropy {library:.3f}", ours=f"{ours:.3f}")
     assert ours <= min(0.05, library)
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])
 def test_planted_trends_get_a_clear_vote_in_their_direction(direction, rng, count, votes, score):
-    returns = fractional_noise(rng, count, 499, 0.85) + 0.5
+    returns = fractional_noise(rng, count, 499, 0.8) + 1.0
     clear = np.mean(direction * votes(THEORY, direction * returns) > 0.3)
-    score(f"hurst: vote beyond 0.3, trend {direction:+.0f} at H=0.85", goal=">= 90 %", ours=f"{100 * clear:.1f} %")
+    score(f"hurst: vote beyond 0.3, trend {direction:+.0f} at H=0.8", goal=">= 90 %", ours=f"{100 * clear:.1f} %")
     assert clear >= 0.9

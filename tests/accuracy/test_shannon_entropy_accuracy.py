@@ -9,7 +9,7 @@ import scipy.stats
 from scipy.special import xlogy
 
 from core.analyzers import discover, evaluate
-from core.analyzers.shannon_entropy import count_entropy
+from core.analyzers.shannon_entropy import count_entropy, grassberger_weights
 from tests.accuracy.simulators import (
     autoregression,
     clustered_noise,
@@ -32,10 +32,15 @@ def pattern_entropy(echo: float) -> float:
 @pytest.mark.parametrize("size", [250, 500, 1000])
 @pytest.mark.parametrize("echo", [-0.5, 0.0, 0.3, 0.6])
 def test_permutation_entropy_is_nearly_unbiased(echo, size, rng, count, measure, score):
-    returns = autoregression(rng, 2 * count, size, echo)
-    truth = pattern_entropy(echo)
-    ours = abs(measure(THEORY, returns)["entropy"].mean() - truth)
-    library = abs(np.mean([antropy.perm_entropy(row, order=3, normalize=True) for row in returns[:count]]) - truth)
+    returns = autoregression(rng, 4 * count, size, echo)
+    found = measure(THEORY, returns)["entropy"]
+    few = returns[: count // 2]
+    theirs = [antropy.perm_entropy(row, order=3, normalize=True) for row in few]
+    bias = found.mean() - pattern_entropy(echo)
+    # On the same windows both err alike: their difference is known far better than the error of either.
+    library = abs(bias + np.mean(theirs - found[: len(few)]))
+    ours = abs(bias)
+    noise = found.std() / np.sqrt(len(found))
     times = 5.0 if echo == 0.0 else 2.0
     score(
         f"entropy: permutation bias, AR({echo}), n={size}",
@@ -44,7 +49,7 @@ def test_permutation_entropy_is_nearly_unbiased(echo, size, rng, count, measure,
         ours=f"{ours:.5f}",
     )
     assert ours <= 0.6 / size
-    assert ours <= library / times
+    assert ours <= library / times + 2.0 * noise
 
 
 @pytest.mark.parametrize("kinds", [8, 16, 32])
@@ -53,7 +58,8 @@ def test_counted_entropy_is_nearly_unbiased(law, kinds, rng, count, score):
     shares = counted_law(law, kinds)
     tables = rng.multinomial(500, shares, size=10 * count)
     truth = float(-xlogy(shares, shares).sum())
-    ours = abs(np.mean([count_entropy(table, 500) for table in tables]) - truth) / np.log(kinds)
+    weights = grassberger_weights(500)
+    ours = abs(np.mean([count_entropy(table, weights) for table in tables]) - truth) / np.log(kinds)
     library = abs(scipy.stats.entropy(tables, axis=1).mean() - truth) / np.log(kinds)
     score(
         f"entropy: counts, {law} law, K={kinds}, n=500",

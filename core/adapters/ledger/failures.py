@@ -31,7 +31,7 @@ class Meaning(NamedTuple):
 BUSY = Meaning("LEDGER_BUSY", "another writer held the lock for longer than the time-out; try again", 1.0)
 FULL = Meaning("LEDGER_DISK_FULL", "the disk is full; free space, nothing acknowledged is lost", 30.0)
 DISK = Meaning("LEDGER_DISK_ERROR", "the disk refused to read or write; look at the system log", 30.0)
-UNREACHABLE = Meaning("LEDGER_UNREACHABLE", "the database does not answer; see that it runs, and DB_URL", 5.0)
+UNREACHABLE = Meaning("LEDGER_UNREACHABLE", "no connection to the database; see that it runs, and DB_URL", 5.0)
 REFUSED = Meaning("LEDGER_REFUSED", "the database refuses this user; see DB_URL and the rights of its user")
 NOT_WRITABLE = Meaning("LEDGER_NOT_WRITABLE", "file or folder cannot be opened for writing; see their owner and mode")
 CORRUPT = Meaning("LEDGER_CORRUPT", "the file is damaged; stop the server and restore the backup (docs/storage.md)")
@@ -52,8 +52,6 @@ SQLITE_MEANINGS = {
 POSTGRES_MEANINGS = {
     "08": UNREACHABLE,
     "25P03": BUSY,  # the server ended a transaction that stood idle
-    "28": REFUSED,
-    "3D": REFUSED,
     "40": BUSY,
     "42501": REFUSED,
     "53100": FULL,
@@ -99,6 +97,6 @@ def _meaning(address: URL, error: StatementError) -> Meaning | None:
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
         return POSTGRES_MEANINGS.get(state) or POSTGRES_MEANINGS.get(state[:2])
-    # a connection that failed or broke off has no SQLSTATE
+    # a connection that failed (also by a wrong password or database name) or broke off has no SQLSTATE
     broken = isinstance(error.orig, (psycopg.OperationalError, psycopg.InterfaceError))
     return UNREACHABLE if broken else None

@@ -1,10 +1,13 @@
-"""One reading of DB_URL: its spellings are one address, and a wrong one is refused without repeating its password."""
+"""How the ledger is connected: what DB_URL may be, and what each SQLite connection is set to."""
 
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from core.adapters.ledger.address import parse_address
+from core.adapters.ledger.engine import make_engines
+from core.adapters.ledger.migrations import upgrade
 from core.errors import Code, CrpbotError
 
 
@@ -36,3 +39,16 @@ def test_an_address_that_cannot_hold_a_ledger_is_refused_without_repeating_it(ur
         parse_address(url)
     assert caught.value.code is Code.INVALID_ARGUMENT
     assert "hunter2" not in caught.value.detail
+
+
+async def test_sqlite_commits_are_durable_and_its_readers_cannot_write(sqlite_url: str) -> None:
+    upgrade(sqlite_url)
+    engines = make_engines(parse_address(sqlite_url), lock_timeout_seconds=1)
+    async with engines.writer.connect() as connection:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        values = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in pragmas]
+        assert values == ["wal", 2, 1, 1_000]  # 2 is FULL
+    async with engines.reader.connect() as connection:
+        with pytest.raises(OperationalError, match="readonly"):
+            await connection.exec_driver_sql("DELETE FROM runs")
+    await engines.dispose()

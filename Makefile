@@ -1,0 +1,83 @@
+# Every verb of the house. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STEP := scripts/step
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/bin/python:
+	@scripts/python_check $(PYTHON)
+	@$(STEP) "virtual environment" $(PYTHON) -m venv .venv
+
+.venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
+	@$(STEP) "packages of the lock" $(BIN)/python -m pip install --no-compile --require-hashes -r requirements.lock
+	@$(STEP) "crpbot" $(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.lock .venv/.installed
+	@$(STEP) "packages for tests" $(BIN)/python -m pip install --no-compile --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: .venv/.installed ## set up and serve the whole product on the synthetic market
+	@$(BIN)/crpbot serve
+
+setup: .venv/.installed-dev torch ## everything a developer needs, torch included
+
+sync: .venv/bin/python ## reinstall exactly what the locks say
+	@rm -f .venv/.installed .venv/.installed-dev
+	@$(MAKE) --no-print-directory .venv/.installed-dev
+
+torch: .venv/.installed ## install torch for the models (CUDA=yes takes the CUDA build on a machine without a GPU)
+	@$(STEP) "torch" $(BIN)/python scripts/install_torch.py $(if $(CUDA),--cuda)
+
+fmt: .venv/.installed-dev ## format the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lint: .venv/.installed-dev ## style, types, contract
+	@$(STEP) "ruff" $(BIN)/ruff check .
+	@$(STEP) "format" $(BIN)/ruff format --check .
+	@$(STEP) "mypy" $(BIN)/mypy
+	@$(STEP) "buf lint" $(BIN)/buf lint
+
+unit: .venv/.installed-dev ## tests without Ray, under a minute
+	@$(PYTEST) -n 2 -m "not slow and not serve"
+
+test: .venv/.installed-dev ## every test but the slow ones, one Ray for the whole run
+	@$(PYTEST) -n 2 -m "not slow and not serve" --cov --cov-report=term:skip-covered
+	@$(PYTEST) -m "serve and not slow"
+
+smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds
+	@$(PYTEST) -m smoke
+
+slow: .venv/.installed-dev ## the tests that take minutes
+	@$(PYTEST) -m slow
+
+accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=1
+	@ACCURACY_SEED=$(or $(SEED),20261121) ACCURACY_N=$(or $(N),1) $(PYTEST) -s tests/accuracy
+
+bench: .venv/.installed-dev ## measure: theories against libraries, gateway against bare servers
+	@$(BIN)/python bench/theories.py
+	@$(BIN)/python bench/gateway.py
+
+loadtest: .venv/.installed-dev ## 30 s of load on a server of its own, with a table at the end
+	@$(BIN)/python loadtests/run.py
+
+protos: .venv/.installed-dev ## generate the gRPC code
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protos/crpbot.proto
+
+docs: .venv/.installed-dev ## generate docs/theories.md, docs/settings.md and .env.example
+	@$(BIN)/python -m cli.docs
+
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links
+lock: .venv/.installed-dev ## resolve the locks anew (minutes)
+	@$(STEP) "requirements.lock" $(LOCK) -o requirements.lock pyproject.toml
+	@$(STEP) "requirements-dev.lock" $(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean: ## remove what was built here, the database and logs of .crpbot included
+	@rm -rf .venv .crpbot .cache .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -12,7 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
 
 from core.adapters.ledger.address import is_sqlite, parse_address
-from core.adapters.ledger.engine import LOCK_TIMEOUT_SECONDS, make_migration_engine
+from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.schema import metadata
 
 ADVISORY_LOCK = 4_312_706  # any number, as long as every release uses the same
@@ -22,7 +22,7 @@ def migrate() -> None:
     """Everything between BEGIN and COMMIT: a process that dies here leaves the ledger as it was."""
     if context.is_offline_mode():
         raise CommandError("SQL scripts (--sql) are not offered; run against a database")
-    engine = make_migration_engine(find_address(), lock_timeout_seconds=LOCK_TIMEOUT_SECONDS)
+    engine = make_blocking_engine(find_address())
     with engine.begin() as connection:
         if not is_sqlite(engine.url):  # SQLite has taken its write lock with BEGIN IMMEDIATE
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 
@@ -53,7 +54,7 @@ def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) ->
     for warning in loaded.warnings:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     settings = loaded.settings
-    supervisor = Supervisor(settings, Steps(), environment=dict(overrides))
+    supervisor = Supervisor(settings, Steps(), environment={**os.environ, **overrides})
 
     def when_ready() -> None:
         if as_json:

@@ -1,7 +1,7 @@
 """Compiled kernels that several theories share: standardised returns, Whittle's likelihood, scaling slopes.
 
-Each takes B rows and gives B answers; a row that does not move is NaN throughout. Kernels hold no module constants and
-call only kernels of this file, because the cache on disk notices changes of neither elsewhere. Sums run in one fixed order.
+Each takes B rows and gives B answers; a row that does not move is NaN throughout. Sums run in one fixed order.
+Kernels hold no module constants and call only kernels of this file: the cache on disk would not notice their change.
 """
 
 from __future__ import annotations

@@ -11,22 +11,27 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Final
 
 from core.errors import Code, CrpbotError
 from serving.processes import Process, descendants, die_with_parent, free_ports, kill
 from serving.ray_private import ENVIRONMENT
+from serving.session import token_file
 
 START_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.05
 MEGABYTE: Final = 1_000_000
 
 
-def child_environment(token_path: Path) -> dict[str, str]:
-    """The environment of every process that touches Ray."""
-    return {**os.environ, **ENVIRONMENT, "RAY_AUTH_TOKEN_PATH": str(token_path)}
+def child_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment of every process of ours: the user's, and on top what Ray must have.
+
+    Compiled kernels are kept with the other state, unless the user says where: the package's folder may be read-only.
+    """
+    kernels = {"NUMBA_CACHE_DIR": str(folder / "numba")}
+    return {**kernels, **environment, **ENVIRONMENT, "RAY_AUTH_TOKEN_PATH": str(token_file(folder))}
 
 
 def write_token(path: Path) -> None:
@@ -42,7 +47,7 @@ class RayHead:
     """One life of the cluster. Whatever ends it, `stop` leaves no process and no folder of it behind."""
 
     def __init__(
-        self, *, dashboard_port: int, cpus: int, object_store_mb: int, token_path: Path, log: IO[bytes]
+        self, *, dashboard_port: int, cpus: int, object_store_mb: int, environment: Mapping[str, str], log: IO[bytes]
     ) -> None:
         self.id = uuid.uuid4().hex
         # directly under the system's folder: the paths of Ray's sockets below it are limited to 107 bytes
@@ -72,7 +77,7 @@ class RayHead:
             command.append(f"--num-cpus={cpus}")
         self.child = subprocess.Popen(  # noqa: S603  # our own command line
             command,
-            env=child_environment(token_path),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

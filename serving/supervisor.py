@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
@@ -66,11 +66,11 @@ class Stopped(Exception):  # noqa: N818  # an order, not an error
 class Supervisor:
     """One run of the server. State outside this process: the session file, and the children."""
 
-    def __init__(self, settings: Settings, progress: Progress, *, environment: dict[str, str]) -> None:
+    def __init__(self, settings: Settings, progress: Progress, *, environment: Mapping[str, str]) -> None:
         self._settings = settings
         self._progress = progress
         self._folder = settings.runtime.state_folder.resolve()
-        self._environment = environment
+        self._environment = child_environment(environment, self._folder)
         self._uses_ray = settings.serving.mode == "ray"
         self._head: RayHead | None = None
         self._gateway: subprocess.Popen[bytes] | None = None
@@ -103,7 +103,8 @@ class Supervisor:
     def _prepare(self) -> None:
         self._clean_up_earlier_run()
         self._check_ports()
-        (self._folder / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._folder, self._folder / "logs"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._uses_ray:
             write_token(token_file(self._folder))
 
@@ -165,7 +166,7 @@ class Supervisor:
                 dashboard_port=ray.dashboard_port,
                 cpus=ray.cpus,
                 object_store_mb=ray.object_store_mb,
-                token_path=token_file(self._folder),
+                environment=self._environment,
                 log=log,
             )
         self._record(
@@ -202,11 +203,10 @@ class Supervisor:
 
     def _spawn(self, log_name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """A process of ours that dies with us and logs to its own file."""
-        environment = {**child_environment(token_file(self._folder)), **self._environment}
         with (self._folder / "logs" / f"{log_name}.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 [sys.executable, *arguments],
-                env=environment,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -31,6 +31,7 @@ class Recording:
     symbol: str
     interval: str
     modified_ns: int
+    size: int  # clocks of file systems are coarse: two writes may carry the same time
 
     @property
     def step_ms(self) -> int:
@@ -60,12 +61,13 @@ def list_recordings(folder: Path) -> list[Recording]:
             f"replay: {folder} is not a folder; name the folder that holds the recorded Parquet files",
             reason="NO_RECORDINGS",
         )
-    found = [(path, path.stem.split("_")) for path in sorted(folder.glob("*_*_*_*.parquet"))]
-    return [
-        Recording(path, words[0], words[1], path.stat().st_mtime_ns)
-        for path, words in found
-        if len(words) == 4 and words[0] in SYMBOLS and words[1] in INTERVAL_SECONDS
-    ]
+    recordings = []
+    for path in sorted(folder.glob("*_*_*_*.parquet")):
+        words = path.stem.split("_")
+        if len(words) == 4 and words[0] in SYMBOLS and words[1] in INTERVAL_SECONDS:
+            state = path.stat()
+            recordings.append(Recording(path, words[0], words[1], state.st_mtime_ns, state.st_size))
+    return recordings
 
 
 @lru_cache(maxsize=512)
@@ -74,7 +76,7 @@ def read_spans(recording: Recording) -> tuple[Span, ...]:
     try:
         with pq.ParquetFile(recording.path) as file:
             _check_columns(recording, file.schema_arrow)
-            column = file.schema_arrow.names.index("timestamp")
+            column = file.schema.names.index("timestamp")
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as failure:
         raise _broken(recording, f"cannot be read as Parquet ({failure})") from failure
@@ -109,6 +111,8 @@ def _read_group(recording: Recording, group: int) -> Rows:
         block = np.array([table[column].cast(pa.float64()).to_numpy() for column in COLUMNS])
     except (pa.ArrowException, OSError) as failure:
         raise _broken(recording, f"row group {group} cannot be read ({failure})") from failure
+    if table["timestamp"].null_count:
+        raise _broken(recording, f"row group {group} has {table['timestamp'].null_count} rows without a timestamp")
     unsorted = np.flatnonzero(np.diff(times) <= 0)
     if len(unsorted):
         row = int(unsorted[0]) + 1

@@ -6,7 +6,8 @@ day is the same bits whether it is computed alone, with its neighbours, or after
 The log price is bridged twice. At the borders of an era (1,024 days) it is drawn around the coin's anchor price, so it
 stays sane for ever; the days of the era add up to the step from border to border; the minutes of a day add up to the
 day's step. A bridge moves each increment in proportion to its variance, which leaves the increments Gaussian (given the
-volatility) and uncorrelated: but for the era's pull of 1 / 1,024 a day, nothing tells where the price goes next.
+volatility) and uncorrelated: but for the era's pull of 1 / 1,024 a day and the small trend of a regime, nothing tells
+where the price goes next.
 
 What makes it look like a market: log volatility is a sum of noises on doubling time scales from an hour to 32 days
 (clusters, long memory, fat tails), with sessions, weekends and regimes on top; jumps; coins that move together.

@@ -5,15 +5,16 @@ Each number lies between 0 (fully ordered) and 1 (pure chance); they answer diff
 - `entropy`: permutation entropy of order 3. Each three successive returns rise and fall in one of six orders with
   shares p; H = -sum p ln p / ln 6. It sees swings and persistence, whatever the size of the moves, and is blind to a
   steady drift. Corrected for the sample's size by Miller and Madow, + (orders seen - 1) / 2n, and cut at 1.
-- `sign_entropy`: how uncertain up or down is once the last three directions are known, H(4) - H(3) of sign blocks over
-  ln 2, by Grassberger's estimator. It sees drift and runs. Unchanged closes have no direction and are left out.
-- `histogram_entropy`: how evenly the returns fill sixteen fixed bins, each half a robust standard deviation (interquartile
-  range / 1.349) wide, the outer two open; Grassberger again, for the outer bins are rare. A normal law gives about 0.76, fat tails less; it is no sign of predictability.
+- `sign_entropy`: how uncertain up or down is once the last three directions are known, H(4) - H(3) of sign blocks
+  over ln 2, by Grassberger's estimator. It sees drift and runs. Unchanged closes have no direction and are left out.
+- `histogram_entropy`: how evenly the returns fill sixteen fixed bins, each half a robust standard deviation
+  (interquartile range / 1.349) wide, the outer two open; Grassberger again, because outer bins are rare. A normal law
+  gives about 0.76, fat tails more; it says nothing of what comes next.
 
-Order is only claimed when chance explains it badly: `p_value` is the chance that a random walk shows so low a
-permutation entropy (exact first three cumulants of overlapping patterns, Hall-Buckley-Eagleson), `sign_p_value` the same
-for the signs (likelihood ratio against a fair coin, chi-squared with 8 degrees of freedom). Both hold for any continuous
-law of the returns.
+Order is only claimed when chance explains it badly. `p_value` is the chance that a random walk shows so low a
+permutation entropy; it holds for any continuous law of the returns (the first three cumulants of overlapping patterns
+are exact, the law is Hall's, Buckley's and Eagleson's). `sign_p_value` is the same for the signs of a fair coin
+(likelihood ratio, chi-squared with 8 degrees of freedom).
 
 Good for: staying out of noise. Not good for: direction, so the vote is always 0; nor for tick-bound prices, where
 equal returns share their weight evenly among the orders they allow and so pull the entropy towards 1.
@@ -127,7 +128,7 @@ def count_entropy(counts: Counts, weights: Floats) -> float:
     weighted = 0.0
     for count in counts:
         weighted += count * weights[count]
-    return math.log(total) - weighted / total
+    return float(math.log(total) - weighted / total)
 
 
 @njit(cache=True, nogil=True)
@@ -138,7 +139,7 @@ def plain_entropy(counts: Counts) -> float:
     for count in counts:
         if count > 0:
             weighted += count * math.log(count)
-    return math.log(total) - weighted / total
+    return float(math.log(total) - weighted / total)
 
 
 @njit(cache=True, nogil=True)
@@ -193,7 +194,7 @@ def _count_orders(values: Floats, ranks: Counts) -> Counts:
     counts = np.zeros(8, np.int64)
     for start in range(values.size - 2):
         first, second, third = values[start], values[start + 1], values[start + 2]
-        if first != second and second != third and first != third:
+        if first != second and second != third and first != third:  # noqa: PLR1714 - a tuple is slower when compiled
             counts[4 * (first < second) + 2 * (second < third) + (first < third)] += 6
             continue
         for way in range(6):

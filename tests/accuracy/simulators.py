@@ -25,7 +25,10 @@ def windows_of(returns: Floats) -> Windows:
 
 
 def fractional_noise(rng: np.random.Generator, rows: int, size: int, hurst: float) -> Floats:
-    """Exact fractional Gaussian noise by circulant embedding (Davies and Harte 1987); real and imaginary part are independent."""
+    """Exact fractional Gaussian noise by circulant embedding (Davies and Harte 1987).
+
+    Real and imaginary part of one transform are independent series.
+    """
     lags = np.arange(size + 1, dtype=np.float64)
     power = 2.0 * hurst
     covariance = 0.5 * (np.abs(lags - 1.0) ** power - 2.0 * lags**power + (lags + 1.0) ** power)

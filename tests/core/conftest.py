@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from core.adapters.ledger.address import parse_address
-from core.adapters.ledger.engine import make_migration_engine
+from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from tests.postgres import PostgresServer, running_server
@@ -68,7 +68,7 @@ def sql(empty_url: str) -> Sql:
     """Run one statement on the database behind the ledger's back and commit it."""
 
     def run(statement: str) -> list[tuple[Any, ...]]:
-        engine = make_migration_engine(parse_address(empty_url), lock_timeout_seconds=PATIENT_SECONDS)
+        engine = make_blocking_engine(parse_address(empty_url), lock_timeout_seconds=PATIENT_SECONDS)
         with engine.begin() as connection:
             result = connection.execute(text(statement))
             return [tuple(row) for row in result] if result.returns_rows else []

@@ -1,4 +1,4 @@
-"""The ledger keeps what it acknowledged, numbers it without gaps under any race, and shows every edit."""
+"""The ledger keeps what it acknowledged, numbers it without gaps under any race."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from core.adapters.ledger.chain import GENESIS, AuditEvent
 from core.adapters.ledger.ledger import MAX_SEQ, Ledger, Run
@@ -48,21 +47,6 @@ def event(number: int = 0, at: datetime = NOON) -> AuditEvent:
 def start_python(script: str, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.Popen(command, cwd=INI_FILE.parent, stdout=subprocess.PIPE, text=True)
-
-
-@pytest.fixture
-def tamper(sql: Sql, empty_url: str) -> Sql:
-    """Drop the triggers, as an intruder with the owner's rights would, and run a statement."""
-
-    def run(statement: str) -> list[tuple[Any, ...]]:
-        if empty_url.startswith("sqlite"):
-            for name in ("update", "delete", "replace"):
-                sql(f"DROP TRIGGER audit_log_{name}")
-        else:
-            sql("DROP TRIGGER audit_log_append_only ON audit_log")
-        return sql(statement)
-
-    return run
 
 
 async def append_many(ledger: Ledger, count: int) -> list[int]:
@@ -109,6 +93,20 @@ async def test_two_processes_write_one_chain(ledger: Ledger, ledger_url: str) ->
     await assert_sound(ledger, 80)
 
 
+async def test_verifying_beside_a_writer_raises_no_false_alarm(ledger: Ledger) -> None:
+    async def write() -> None:
+        for number in range(50):
+            await ledger.append_audit(event(number))
+
+    writing = asyncio.create_task(write())
+    reports = []
+    while not writing.done():
+        reports.append(await ledger.verify_audit())
+    await writing
+    assert len({report.entries for report in reports}) > 3  # it did see the chain grow
+    assert {report.problem for report in reports} == {None}
+
+
 async def test_cancelled_appends_are_wholly_there_or_wholly_absent(ledger: Ledger) -> None:
     tasks = [asyncio.create_task(ledger.append_audit(event(number))) for number in range(60)]
     await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
@@ -134,72 +132,6 @@ async def test_a_cursor_out_of_range_is_refused(ledger: Ledger, seq: int, limit:
     with pytest.raises(CrpbotError) as caught:
         await ledger.audit_after(seq, limit)
     assert caught.value.code is Code.INVALID_ARGUMENT
-
-
-# edits
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE audit_log SET actor = 'someone else' WHERE seq = 2",
-        "DELETE FROM audit_log WHERE seq = 3",
-        "DELETE FROM audit_log",
-    ],
-)
-async def test_the_database_refuses_to_change_the_log(ledger: Ledger, sql: Sql, statement: str) -> None:
-    await append_many(ledger, 3)
-    with pytest.raises(DBAPIError, match="audit_log is append-only"):
-        sql(statement)
-    await assert_sound(ledger, 3)
-
-
-async def test_the_log_cannot_be_replaced_or_emptied_by_other_words(ledger: Ledger, sql: Sql, empty_url: str) -> None:
-    await append_many(ledger, 3)
-    replace = "REPLACE INTO audit_log SELECT seq, at, 'x', action, subject, detail, previous_hash, hash FROM audit_log"
-    with pytest.raises(DBAPIError, match="audit_log is append-only"):
-        sql(replace if empty_url.startswith("sqlite") else "TRUNCATE audit_log")
-    await assert_sound(ledger, 3)
-
-
-@pytest.mark.parametrize(
-    ("statement", "broken", "problem"),
-    [
-        ("UPDATE audit_log SET detail = '{}' WHERE seq = 3", 3, "content does not match"),
-        ("UPDATE audit_log SET actor = 'x' WHERE seq IN (2, 4)", 2, "content does not match"),
-        ("UPDATE audit_log SET at = '2026-11-21 12:00:00.000001+00' WHERE seq = 5", 5, "content does not match"),
-        ("UPDATE audit_log SET previous_hash = hash WHERE seq = 4", 4, "not the hash of the entry before"),
-        ("UPDATE audit_log SET hash = previous_hash WHERE seq = 5", 5, "content does not match"),
-        ("UPDATE audit_log SET seq = 9 WHERE seq = 5", 5, "entry 5 is missing, entry 9 follows"),
-        ("DELETE FROM audit_log WHERE seq = 1", 1, "entry 1 is missing, entry 2 follows"),
-        ("DELETE FROM audit_log WHERE seq = 3", 3, "entry 3 is missing, entry 4 follows"),
-        ("DELETE FROM audit_log WHERE seq > 3", 4, "entry 4 is missing, audit_head counts 5"),
-        ("UPDATE audit_head SET seq = 4", 5, "audit_head names entry 4"),
-        ("UPDATE audit_head SET hash = (SELECT hash FROM audit_log WHERE seq = 1)", 5, "with another hash"),
-        ("DELETE FROM audit_head", 5, "audit_head is gone"),
-    ],
-)
-async def test_the_first_edited_entry_is_named(
-    ledger: Ledger, tamper: Sql, statement: str, broken: int, problem: str
-) -> None:
-    await append_many(ledger, 5)
-    tamper(statement)
-    report = await ledger.verify_audit()
-    assert report.first_broken == broken
-    assert problem in (report.problem or "")
-
-
-async def test_an_instant_that_no_calendar_has_is_named_too(ledger: Ledger, tamper: Sql, empty_url: str) -> None:
-    await append_many(ledger, 3)
-    tamper(f"UPDATE audit_log SET at = '{'never' if empty_url.startswith('sqlite') else 'infinity'}' WHERE seq = 2")
-    assert (await ledger.verify_audit()).first_broken == 2
-
-
-async def test_nothing_is_appended_without_a_head(ledger: Ledger, sql: Sql) -> None:
-    sql("DELETE FROM audit_head")
-    with pytest.raises(CrpbotError, match="restore the backup") as caught:
-        await ledger.append_audit(event())
-    assert caught.value.reason == "AUDIT_HEAD_MISSING"
 
 
 # what is kept

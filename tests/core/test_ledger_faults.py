@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from core.adapters.ledger.address import parse_address, sqlite_file
 from core.adapters.ledger.chain import AuditEvent
-from core.adapters.ledger.engine import make_migration_engine
+from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.failures import explained
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import INI_FILE, upgrade
@@ -86,7 +86,7 @@ async def refusal(url: str) -> CrpbotError:
 async def test_a_lock_held_too_long_is_unavailable_while_reads_go_on(ledger_url: str) -> None:
     await append_and_close(ledger_url, 1)
     ledger = await Ledger.open(ledger_url, lock_timeout_seconds=0.2)
-    other = make_migration_engine(parse_address(ledger_url), lock_timeout_seconds=5)
+    other = make_blocking_engine(parse_address(ledger_url))
     with other.begin() as holder:
         holder.execute(select(audit_head).with_for_update())
         started = monotonic()
@@ -104,7 +104,7 @@ async def test_a_lock_held_too_long_is_unavailable_while_reads_go_on(ledger_url:
 async def test_a_frozen_postgres_writer_loses_its_lock(postgres_url: str) -> None:
     upgrade(postgres_url)
     ledger = await Ledger.open(postgres_url, lock_timeout_seconds=2)
-    frozen = make_migration_engine(parse_address(postgres_url), lock_timeout_seconds=0.1)
+    frozen = make_blocking_engine(parse_address(postgres_url), lock_timeout_seconds=0.1)
     with frozen.connect() as holder:
         holder.execute(select(audit_head).with_for_update())
         assert (await ledger.append_audit(EVENT)).seq == 1  # the holder stood idle for 4 time-outs and was ended
@@ -175,7 +175,7 @@ def test_a_full_disk_is_unavailable_and_the_ledger_returns_by_itself(sqlite_url:
 def test_a_database_that_may_grow_no_more_means_a_full_disk(sqlite_url: str) -> None:
     upgrade(sqlite_url)
     address = parse_address(sqlite_url)
-    with make_migration_engine(address, lock_timeout_seconds=5).connect() as connection:
+    with make_blocking_engine(address).connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
         with pytest.raises(CrpbotError, match="free space") as caught, explained(address):
             connection.exec_driver_sql("CREATE TABLE one_page_more (text TEXT)")
@@ -211,7 +211,7 @@ async def test_a_connection_ended_by_the_server_costs_no_call(postgres_url: str,
     upgrade(postgres_url)
     ledger = await Ledger.open(postgres_url)
     await ledger.append_audit(EVENT)
-    with make_migration_engine(parse_address(postgres.url), lock_timeout_seconds=5).begin() as connection:
+    with make_blocking_engine(parse_address(postgres.url)).begin() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'crpbot' "
             "AND pid <> pg_backend_pid()"

@@ -7,17 +7,19 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import URL, Connection, event, inspect
 
 from core.adapters.ledger.address import parse_address
 from core.adapters.ledger.chain import AuditEvent
-from core.adapters.ledger.engine import make_migration_engine
+from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import INI_FILE, current_revision, downgrade, known_revisions, upgrade
 from core.adapters.ledger.schema import metadata
@@ -27,30 +29,35 @@ from tests.postgres import PROGRAMS, find_programs, skip_without_server
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EVENT = AuditEvent(NOON, "key-1", "kill.set", "account/paper", {"reason": "test"})
 
-# upgrade a database and die by SIGKILL right after the statement that contains the given words
-DYING_UPGRADE = """
-import os, signal, sys
+# upgrade a database, and wait for a line right after the statement that contains the given words
+HALTED_UPGRADE = """
+import sys
 from sqlalchemy import Engine, event
 from core.adapters.ledger.migrations import upgrade
 
-def die_after(connection, cursor, statement, parameters, context, executemany):
+def halt(connection, cursor, statement, parameters, context, executemany):
     if sys.argv[2] in statement:
-        os.kill(os.getpid(), signal.SIGKILL)
+        print("halted", flush=True)
+        sys.stdin.readline()
 
-event.listen(Engine, "after_cursor_execute", die_after)
+event.listen(Engine, "after_cursor_execute", halt)
 upgrade(sys.argv[1])
 """
 
-UPGRADE = "import sys; from core.adapters.ledger.migrations import upgrade; upgrade(sys.argv[1])"
 
-
-def run_python(script: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python of its own in the project's root."""
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=INI_FILE.parent, text=True)
+def halted_upgrade(url: str, words: str) -> subprocess.Popen[str]:
+    """A process that stands in the middle of its upgrade."""
+    command = [sys.executable, "-c", HALTED_UPGRADE, url, words]
+    process = subprocess.Popen(
+        command, cwd=INI_FILE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "halted\n"
+    return process
 
 
 def table_names(url: str) -> set[str]:
-    engine = make_migration_engine(parse_address(url), lock_timeout_seconds=5)
+    engine = make_blocking_engine(parse_address(url))
     with engine.connect() as connection:
         return set(inspect(connection).get_table_names())
 
@@ -60,6 +67,14 @@ def shape(connection: Connection) -> dict[str, str]:
     look = inspect(connection)
     questions = (look.get_columns, look.get_pk_constraint, look.get_check_constraints, look.get_indexes)
     return {table: repr([question(table) for question in questions]) for table in metadata.tables}
+
+
+def journal_mode(address: URL, start: Barrier) -> str:
+    """What a new connection makes of the file when several come at the same moment."""
+    engine = make_blocking_engine(address, writing=False)
+    event.listen(engine, "connect", lambda *_: start.wait(), insert=True)
+    with engine.connect() as connection:
+        return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
 
 
 async def append(url: str) -> int:
@@ -102,7 +117,7 @@ def test_a_ledger_with_rows_is_kept_by_a_second_upgrade_and_can_be_taken_down_an
 
 
 def test_the_migrated_schema_is_the_one_in_the_code(ledger_url: str) -> None:
-    engine = make_migration_engine(parse_address(ledger_url), lock_timeout_seconds=5)
+    engine = make_blocking_engine(parse_address(ledger_url))
     with engine.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         migrated = shape(connection)
@@ -114,17 +129,29 @@ def test_the_migrated_schema_is_the_one_in_the_code(ledger_url: str) -> None:
 
 @pytest.mark.parametrize("last_words", ["CREATE TABLE audit_log", "INTO alembic_version"])
 def test_a_migration_killed_half_way_leaves_nothing_and_can_be_repeated(empty_url: str, last_words: str) -> None:
-    with run_python(DYING_UPGRADE, empty_url, last_words) as process:
-        assert process.wait(timeout=30) == -9
+    with halted_upgrade(empty_url, last_words) as process:
+        process.kill()
     assert table_names(empty_url) == set()
     upgrade(empty_url)
     assert asyncio.run(append(empty_url)) == 1
 
 
-def test_two_processes_upgrade_at_once_and_both_succeed(empty_url: str) -> None:
-    with run_python(UPGRADE, empty_url) as first, run_python(UPGRADE, empty_url) as second:
-        assert (first.wait(timeout=30), second.wait(timeout=30)) == (0, 0)
+def test_a_second_upgrade_waits_for_the_first_and_finds_its_work_done(empty_url: str) -> None:
+    with halted_upgrade(empty_url, "CREATE TABLE audit_log") as first, ThreadPoolExecutor(1) as thread:
+        second = thread.submit(upgrade, empty_url)
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.3)
+        first.communicate("go on\n", timeout=30)
+        second.result(timeout=30)
+    assert first.returncode == 0
     assert asyncio.run(append(empty_url)) == 1
+
+
+def test_many_first_connections_at_once_all_reach_a_new_sqlite_file(tmp_path: Path) -> None:
+    for attempt in range(20):  # a single try fails in about one round of five
+        address = parse_address(f"sqlite:///{tmp_path}/{attempt}.db")
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(journal_mode, [address] * 4, [Barrier(4)] * 4)) == ["wal"] * 4
 
 
 async def test_an_asynchronous_program_upgrades_in_a_thread(empty_url: str) -> None:

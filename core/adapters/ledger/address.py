@@ -52,18 +52,23 @@ def describe(address: URL) -> str:
 def make_sqlite_file(address: URL) -> None:
     """Make folder (0700) and file (0600) of a new ledger: it holds every decision, so nobody else may read it.
 
-    What exists is left as it is. SQLite gives its `-wal` and `-shm` files the mode of the file itself.
+    What exists is left as it is, and a file that exists is not even opened: closing it would drop the locks that
+    this process's own connections hold on it. SQLite gives its `-wal` and `-shm` files the mode of the file itself.
     """
     file = sqlite_file(address)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not file.is_file():
+            raise _cannot_be_made(address, "something else stands in its place") from None
     except OSError as error:
-        raise CrpbotError(
-            Code.FAILED_PRECONDITION,
-            f"{describe(address)}: cannot be made: {error.strerror}; choose a writable folder in DB_URL",
-            reason="LEDGER_NOT_WRITABLE",
-        ) from error
+        raise _cannot_be_made(address, str(error.strerror)) from error
+
+
+def _cannot_be_made(address: URL, cause: str) -> CrpbotError:
+    detail = f"{describe(address)}: cannot be made: {cause}; choose a writable folder in DB_URL"
+    return CrpbotError(Code.FAILED_PRECONDITION, detail, reason="LEDGER_NOT_WRITABLE")
 
 
 def _check_sqlite_address(address: URL) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -55,14 +57,21 @@ def make_engines(address: URL, *, lock_timeout_seconds: float) -> Engines:
     return Engines(engine, engine)
 
 
-def make_migration_engine(address: URL, *, lock_timeout_seconds: float) -> Engine:
-    """A synchronous engine whose transactions cover DDL too. Foreign keys stay off, as SQLite's table rebuilds need."""
+def make_blocking_engine(
+    address: URL, *, writing: bool = True, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS
+) -> Engine:
+    """For migrations and checks: transactions cover DDL too, and foreign keys stay off as SQLite's rebuilds need.
+
+    Its first connection to a SQLite file makes sure that readers and the writer do not stop each other (WAL); the
+    file keeps that mode.
+    """
     if not is_sqlite(address):
         return create_engine(address, poolclass=NullPool, connect_args=_postgres_arguments(lock_timeout_seconds))
     engine = create_engine(
         address.set(drivername="sqlite"), poolclass=NullPool, connect_args=_sqlite_arguments(lock_timeout_seconds)
     )
-    _configure_sqlite(engine, begin="BEGIN IMMEDIATE", pragmas={"foreign_keys": "OFF"})
+    event.listen(engine, "connect", lambda connection, _: _switch_to_wal(connection, lock_timeout_seconds))
+    _configure_sqlite(engine, begin="BEGIN IMMEDIATE" if writing else "BEGIN", pragmas={"foreign_keys": "OFF"})
     return engine
 
 
@@ -92,8 +101,8 @@ def _configure_sqlite(engine: Engine, *, begin: str, pragmas: dict[str, str]) ->
 
     def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        # WAL: readers go on beside a writer. FULL: an acknowledged commit survives a power cut.
-        for name, value in {"journal_mode": "WAL", "synchronous": "FULL", **pragmas}.items():
+        # FULL: an acknowledged commit survives a power cut
+        for name, value in {"synchronous": "FULL", **pragmas}.items():
             cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()
 
@@ -102,6 +111,21 @@ def _configure_sqlite(engine: Engine, *, begin: str, pragmas: dict[str, str]) ->
 
     event.listen(engine, "connect", set_pragmas)
     event.listen(engine, "begin", begin_transaction)
+
+
+def _switch_to_wal(connection: DBAPIConnection, patience_seconds: float) -> None:
+    # two processes that switch a file at once do not wait for each other: one is refused at once and must try again
+    deadline = time.monotonic() + patience_seconds
+    cursor = connection.cursor()
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    cursor.close()
 
 
 def _postgres_arguments(lock_timeout_seconds: float) -> dict[str, object]:

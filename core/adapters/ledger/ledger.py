@@ -14,15 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import URL, insert, text
+from sqlalchemy import URL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.address import is_sqlite, parse_address
 from core.adapters.ledger.audit import append_entry, read_entries, verify_entries
 from core.adapters.ledger.chain import AuditEntry, AuditEvent, ChainReport
 from core.adapters.ledger.engine import LOCK_TIMEOUT_SECONDS, Engines, make_engines
-from core.adapters.ledger.failures import CORRUPT, explained, failure
-from core.adapters.ledger.migrations import KnownRevisions, known_revisions, read_revision, require_sqlite_file
+from core.adapters.ledger.failures import explained
+from core.adapters.ledger.migrations import (
+    KnownRevisions,
+    check_sqlite_file,
+    known_revisions,
+    read_revision,
+    require_sqlite_file,
+)
 from core.adapters.ledger.schema import runs
 from core.errors import invalid
 
@@ -54,10 +60,10 @@ class Ledger:
         """Connect and check. A ledger that is missing, damaged, or of another schema is refused with the remedy."""
         address = parse_address(url)
         require_sqlite_file(address)
+        await asyncio.to_thread(check_sqlite_file, address)
         known = await asyncio.to_thread(known_revisions)
         ledger = cls(address, make_engines(address, lock_timeout_seconds=lock_timeout_seconds), known)
         try:
-            await ledger._check_file()
             await ledger.check()
         except BaseException:
             await ledger.close()
@@ -125,11 +131,3 @@ class Ledger:
                 if not is_sqlite(self._address):
                     await connection.execution_options(isolation_level="REPEATABLE READ")
                 yield connection
-
-    async def _check_file(self) -> None:
-        if not is_sqlite(self._address):
-            return  # PostgreSQL checks its pages itself
-        async with self._reading() as connection:
-            finding = await connection.scalar(text("PRAGMA quick_check(1)"))
-        if finding != "ok":
-            raise failure(self._address, CORRUPT, str(finding))

@@ -18,8 +18,8 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Connection, inspect, text
 
 from core.adapters.ledger.address import describe, is_sqlite, make_sqlite_file, parse_address, sqlite_file
-from core.adapters.ledger.engine import LOCK_TIMEOUT_SECONDS, make_migration_engine
-from core.adapters.ledger.failures import explained
+from core.adapters.ledger.engine import make_blocking_engine
+from core.adapters.ledger.failures import CORRUPT, explained, failure
 from core.errors import Code, CrpbotError
 
 INI_FILE = Path(__file__).resolve().parents[3] / "alembic.ini"
@@ -92,6 +92,16 @@ def require_sqlite_file(address: URL) -> None:
         raise _wrong_schema(address, "does not exist yet; run `crpbot db upgrade`", "SCHEMA_MISSING")
 
 
+def check_sqlite_file(address: URL) -> None:
+    """Refuse a damaged file before anything is built on it. PostgreSQL checks its pages itself."""
+    if not is_sqlite(address):
+        return
+    with explained(address), make_blocking_engine(address, writing=False).connect() as connection:
+        finding = connection.scalar(text("PRAGMA quick_check(1)"))
+    if finding != "ok":
+        raise failure(address, CORRUPT, str(finding))
+
+
 def _migrate(address: URL, operation: Callable[[Config, str], None], revision: str) -> None:
     known = known_revisions()
     current = _current_revision(address)
@@ -108,8 +118,7 @@ def _migrate(address: URL, operation: Callable[[Config, str], None], revision: s
 
 
 def _current_revision(address: URL) -> str | None:
-    engine = make_migration_engine(address, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS)
-    with explained(address), engine.connect() as connection:
+    with explained(address), make_blocking_engine(address, writing=False).connect() as connection:
         return read_revision(connection)
 
 

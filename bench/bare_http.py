@@ -1,0 +1,31 @@
+"""The least that answers over HTTP: FastAPI, one process, no limits, no deadlines, no checks. The yardstick."""
+
+import sys
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from core.analysis import CandleColumns, Reading
+from core.analyzers import discover, evaluate
+from core.market import COLUMNS, Windows
+
+app = FastAPI()
+
+
+class Request(BaseModel):
+    candles: list[CandleColumns]
+    theories: list[str]
+
+
+@app.post("/v1/analyze")
+async def analyze(request: Request) -> list[Reading]:
+    series = request.candles[0]
+    block = np.array([[getattr(series, column)] for column in COLUMNS])
+    windows = Windows((series.symbol,), series.interval, np.array([series.open_times_ms]), block)
+    return [evaluate(discover()[name], windows)[0] for name in request.theories]
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")

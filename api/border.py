@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import adapter
 from api.errors import Problem, retry_after_header, to_problem
-from api.http import MAX_HEADER_BYTES
+from api.http import MAX_HEADER_BYTES, headers_too_large
 from api.metrics import Metrics
 from core.errors import Code, CrpbotError
 
@@ -79,11 +79,7 @@ class Border:
             )
         size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["raw_path"])
         if size + len(scope["query_string"]) > MAX_HEADER_BYTES:
-            raise CrpbotError(
-                Code.HEADERS_TOO_LARGE,
-                f"the request line and headers are larger than {MAX_HEADER_BYTES:,} bytes",
-                reason="HEADERS_TOO_LARGE",
-            )
+            raise headers_too_large()
 
 
 def problem_response(error: CrpbotError, request_id: str) -> Response:

@@ -8,13 +8,14 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import uvicorn
 from grpc_health.v1 import health_pb2
 
 from api.border import Border
-from api.http import BoundedHttp
+from api.http import BoundedHttp, Patience
 from api.metrics import Metrics
 from api.readiness import Readiness
 from api.rest import create_app
@@ -50,15 +51,18 @@ class Gateway:
         http: Address,
         grpc: Address,
         timeout_seconds: float,
+        patience: Patience = Patience(),
     ) -> None:
         self._readiness = readiness
         self._stopping = asyncio.Event()
         self._socket = bind(http)
-        app = create_app(desk, readiness=readiness, metrics=metrics, default_timeout_seconds=timeout_seconds)
+        app = create_app(
+            desk, readiness=readiness, metrics=metrics, default_timeout_seconds=timeout_seconds, patience=patience
+        )
         hosts = {"127.0.0.1", "localhost", "[::1]", http.host}
         config = uvicorn.Config(
             Border(app, hosts=hosts, metrics=metrics),
-            http=BoundedHttp,
+            http=partial(BoundedHttp, patience=patience),  # type: ignore[arg-type]  # called like the class
             ws="none",
             lifespan="off",
             log_config=None,

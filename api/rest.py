@@ -10,11 +10,13 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 from starlette.exceptions import HTTPException
 
 from api.body import adapter, read_json
 from api.border import problem_response
 from api.errors import Problem
+from api.http import Patience
 from api.metrics import CONTENT_TYPE, Metrics
 from api.readiness import Health, Readiness
 from core.analysis import AnalyzeRequest, AnalyzeResponse, ListTheoriesResponse
@@ -31,7 +33,9 @@ _STATUS_CODES: Final = {
 }
 
 
-def create_app(desk: Desk, *, readiness: Readiness, metrics: Metrics, default_timeout_seconds: float) -> FastAPI:
+def create_app(
+    desk: Desk, *, readiness: Readiness, metrics: Metrics, default_timeout_seconds: float, patience: Patience
+) -> FastAPI:
     """The HTTP application over one desk."""
     app = FastAPI(
         title="CRPBot",
@@ -43,13 +47,15 @@ def create_app(desk: Desk, *, readiness: Readiness, metrics: Metrics, default_ti
         separate_input_output_schemas=False,
     )
     _add_errors(app)
-    _add_analysis(app, desk, metrics, default_timeout_seconds)
+    _add_analysis(app, desk, metrics, default_timeout_seconds, patience)
     _add_operations(app, readiness, metrics)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
 
-def _add_analysis(app: FastAPI, desk: Desk, metrics: Metrics, default_timeout_seconds: float) -> None:
+def _add_analysis(
+    app: FastAPI, desk: Desk, metrics: Metrics, default_timeout_seconds: float, patience: Patience
+) -> None:
     @app.post(
         "/v1/analyze",
         summary="Analyse one or many windows",
@@ -60,7 +66,7 @@ def _add_analysis(app: FastAPI, desk: Desk, metrics: Metrics, default_timeout_se
     )
     async def analyze(request: Request) -> Response:
         timeout_seconds = _timeout(request, default_timeout_seconds)
-        asked = await read_json(request, AnalyzeRequest, max_bytes=MAX_ANALYZE_BYTES)
+        asked = await read_json(request, AnalyzeRequest, max_bytes=MAX_ANALYZE_BYTES, seconds=patience.body_seconds)
         response = await desk.analyze(asked, timeout_seconds=timeout_seconds)
         for analysis in response.analyses:
             for gap in analysis.missing:
@@ -140,8 +146,8 @@ def _json(shape: type[Any], value: object, *, status: int = 200) -> Response:  #
 
 
 @cache
-def _schema(shape: type[Any]) -> dict[str, Any]:  # Any: JSON schema
-    return TypeAdapter(shape).json_schema(ref_template="#/components/schemas/{model}")
+def _schema(shape: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:  # Any: JSON schema
+    return TypeAdapter(shape).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
 
 
 def _content(shape: type[Any], media_type: str = "application/json") -> dict[str, Any]:
@@ -172,7 +178,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for shape in (AnalyzeRequest, AnalyzeResponse, ListTheoriesResponse, Health, Problem):
-            schema = dict(_schema(shape))  # type: ignore[arg-type]  # classes are hashable
+            mode: JsonSchemaMode = "validation" if shape is AnalyzeRequest else "serialization"
+            schema = dict(_schema(shape, mode))  # type: ignore[arg-type]  # classes are hashable
             schemas.update(schema.pop("$defs", {}))
             schemas[shape.__name__] = schema
         problem = {"description": "Any error", "content": _content(Problem, "application/problem+json")}

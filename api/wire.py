@@ -36,8 +36,10 @@ def from_message(message: Message, shape: type[Shape], *, path: str = "") -> Sha
     """A message as the dataclass of the same fields. A field the contract does not know is refused."""
     unknown = UnknownFieldSet(message)
     if len(unknown):
-        numbers = ", ".join(str(field.field_number) for field in unknown)  # type: ignore[attr-defined]  # the stub lacks it
-        raise invalid(path or shape.__name__, f"unknown field number {numbers}", reason="UNKNOWN_FIELD")
+        number = unknown[0].field_number  # one is enough: a list of a million would not fit into the error's trailer
+        raise invalid(
+            path.removesuffix(".") or shape.__name__, f"unknown field number {number}", reason="UNKNOWN_FIELD"
+        )
     return shape(**{name: convert(message, path) for name, convert in _inward(shape)})  # type: ignore[arg-type]
 
 

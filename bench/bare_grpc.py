@@ -1,6 +1,5 @@
 """The least that answers over gRPC: grpc.aio, one process, no limits, no deadlines, no checks. The yardstick."""
 
-import asyncio
 import sys
 
 import grpc
@@ -22,13 +21,12 @@ class Service(crpbot_pb2_grpc.AnalysisServiceServicer):
         return crpbot_pb2.AnalyzeResponse(analyses=[crpbot_pb2.Analysis(symbol=series.symbol, readings=readings)])
 
 
-async def main() -> None:
+async def serve(port: str) -> None:
     server = grpc.aio.server()
     crpbot_pb2_grpc.add_AnalysisServiceServicer_to_server(Service(), server)
-    server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
+    server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()
 
 
-if __name__ == "__main__":
-    uvloop.run(main())
+uvloop.run(serve(sys.argv[1]))

@@ -5,18 +5,17 @@ import sys
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import create_model
 
-from core.analysis import CandleColumns, Reading
+from core.analysis import Reading
 from core.analyzers import discover, evaluate
 from core.market import COLUMNS, Windows
 
+Series = create_model(
+    "Series", symbol=str, interval=str, open_times_ms=list[int], **dict.fromkeys(COLUMNS, list[float])
+)
+Request = create_model("Request", candles=list[Series], theories=list[str])
 app = FastAPI()
-
-
-class Request(BaseModel):
-    candles: list[CandleColumns]
-    theories: list[str]
 
 
 @app.post("/v1/analyze")

@@ -15,8 +15,8 @@ def render_theories_page() -> str:
     """docs/theories.md: every theory's explanation and numbers, from its own file."""
     head = (
         "# The theories\n\n"
-        "Generated from `core/analyzers/` by `make docs`. Each works on closed candles of one symbol, gives the numbers\n"
-        "below, a vote in [-1, 1] (0 for a theory that only filters) and a sentence.\n"
+        "Generated from `core/analyzers/` by `make docs`. Each works on closed candles of one symbol, gives the\n"
+        "numbers below, a vote in [-1, 1] (0 for a theory that only filters) and a sentence.\n"
     )
     return "\n".join([head, *(_section(analyzer) for analyzer in discover().values())])
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from core.analysis import (
 )
 from core.analyzers import choose, discover
 from core.errors import Code, CrpbotError, invalid
-from core.market import Candles, interval_seconds, parse_symbol, stack_windows
+from core.market import Candles, instant, interval_seconds, parse_symbol, stack_windows
 from core.ports import Analysts, Market
 
 MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
@@ -110,8 +110,8 @@ class Desk:
         if candles.as_of > now_ms:
             raise invalid(
                 f"{field}.open_times_ms",
-                f"row {len(candles) - 1}: the candle closes at {_instant(candles.as_of).isoformat()}, "
-                f"after the server's clock {_instant(now_ms).isoformat()}; only closed candles are read",
+                f"row {len(candles) - 1}: the candle closes at {instant(candles.as_of).isoformat()}, "
+                f"after the server's clock {instant(now_ms).isoformat()}; only closed candles are read",
                 reason="CANDLE_NOT_CLOSED",
             )
         length = window or min(len(candles), self._defaults.window)
@@ -219,7 +219,7 @@ def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:
         symbol=candles.symbol,
         interval=candles.interval,
         window=subject.length,
-        as_of=_instant(candles.as_of),
+        as_of=instant(candles.as_of),
         price=Decimal(repr(float(candles.close[-1]))),
         source=subject.source,
         synthetic=subject.synthetic,
@@ -227,7 +227,3 @@ def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:
         missing=found.missing,
         coverage=answered / asked,
     )
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC)

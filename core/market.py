@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,11 @@ def interval_seconds(interval: str, *, field: str = "interval") -> int:
             f"unknown interval {interval[:32]!r}; allowed are {', '.join(INTERVAL_SECONDS)}",
             reason="UNKNOWN_INTERVAL",
         ) from None
+
+
+def instant(milliseconds: int) -> datetime:
+    """Milliseconds since 1970 as an aware instant."""
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,8 +19,9 @@ from core.adapters.ledger.ledger import Ledger, Run
 from core.analyzers import discover
 from core.desk import Defaults, Desk
 from core.errors import CrpbotError
+from core.market import instant
 from core.panel import LocalAnalysts
-from core.ports import Analysts, Market
+from core.ports import Analysts
 from core.settings import Settings
 from core.settings_view import masked
 from serving.configuration import load
@@ -29,21 +30,18 @@ from serving.handles import ServeAnalysts
 from serving.session import token_file
 
 
-def build_market(settings: Settings) -> Market:
-    """The provider that the settings name."""
+def build_desk(settings: Settings, analysts: Analysts) -> Desk:
+    """The desk over the settings' market and the given analysts. A replayed market brings its own clock."""
+    defaults = Defaults(settings.market.interval, settings.market.window)
     if settings.market.provider == "replay":
         from core.adapters.replay import ReplayMarket
 
-        return ReplayMarket(settings.market.replay_folder)
+        replay = ReplayMarket(settings.market.replay_folder)
+        return Desk(market=replay, analysts=analysts, now=lambda: instant(replay.now_ms()), defaults=defaults)
     from core.adapters.synthetic import SyntheticMarket
 
-    return SyntheticMarket(settings.market.synthetic_seed)
-
-
-def build_desk(settings: Settings, analysts: Analysts) -> Desk:
-    """The desk over the settings' market and the given analysts."""
-    defaults = Defaults(settings.market.interval, settings.market.window)
-    return Desk(market=build_market(settings), analysts=analysts, now=lambda: datetime.now(UTC), defaults=defaults)
+    synthetic = SyntheticMarket(settings.market.synthetic_seed)
+    return Desk(market=synthetic, analysts=analysts, now=lambda: datetime.now(UTC), defaults=defaults)
 
 
 def build_local_desk(settings: Settings) -> Desk:

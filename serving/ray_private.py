@@ -41,7 +41,7 @@ def by_value(handle: Any) -> Any:  # Any: Ray's handles are untyped
 
 
 def start_head(arguments: list[str]) -> None:
-    """`ray start` without the Ray Client server, which it starts on a head unasked: a process and a port nobody needs."""
+    """`ray start` without the Ray Client server, which it would start on a head unasked: nobody here needs it."""
     from ray.scripts import scripts as module
 
     scripts: Any = module  # Any: a private module without types

@@ -109,7 +109,7 @@ class Supervisor:
             write_token(token_file(self._folder))
 
     def _migrate(self) -> None:
-        """Brings the database to the code's schema, in a process of its own: its libraries are not needed here again."""
+        """Brings the database to the code's schema, in a process of its own: its libraries are not needed here."""
         with self._step("database"):
             migration = self._spawn("database", "-m", "cli.main", "db", "upgrade")
             if migration.wait() != 0:

@@ -98,7 +98,8 @@ class Server:
             with urllib.request.urlopen(request, timeout=40) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+            with error:
+                return error.code, json.loads(error.read())
         except OSError as error:
             return 0, str(error)
 
@@ -109,7 +110,9 @@ class Server:
             found, body = self.get(path)
             if found == status:
                 return body
-            assert time.monotonic() < deadline, f"{path} gave {found} {body}, not {status}, for {seconds} s{self.logs()}"
+            assert time.monotonic() < deadline, (
+                f"{path} gave {found} {body}, not {status}, for {seconds} s{self.logs()}"
+            )
             time.sleep(0.1)
 
     def end(self, number: int = signal.SIGINT) -> int:

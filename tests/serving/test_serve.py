@@ -83,13 +83,15 @@ def test_the_dashboard_wants_the_token_and_lists_the_group(server: Server) -> No
     assert list(dashboard_applications(server)) == ["analysts"]
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{server.dashboard_port}/api/serve/applications/", timeout=10)
-    assert refused.value.code == 401
+    with refused.value as answer:
+        assert answer.code == 401
 
 
 def dashboard_applications(server: Server) -> dict[str, Any]:
     token = (server.state / "ray-token").read_text()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{server.dashboard_port}/api/serve/applications/", headers={"Authorization": f"Bearer {token}"}
+        f"http://127.0.0.1:{server.dashboard_port}/api/serve/applications/",
+        headers={"Authorization": f"Bearer {token}"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         applications: dict[str, Any] = json.loads(answer.read())["applications"]

@@ -15,7 +15,7 @@ import uvicorn
 from grpc_health.v1 import health_pb2
 
 from api.border import Border
-from api.http import BoundedHttp, Patience
+from api.http import PATIENCE, BoundedHttp, Patience
 from api.metrics import Metrics
 from api.readiness import Readiness
 from api.rest import create_app
@@ -51,7 +51,7 @@ class Gateway:
         http: Address,
         grpc: Address,
         timeout_seconds: float,
-        patience: Patience = Patience(),
+        patience: Patience = PATIENCE,
     ) -> None:
         self._readiness = readiness
         self._stopping = asyncio.Event()

@@ -24,6 +24,9 @@ class Patience:
     body_seconds: float = 30.0
 
 
+PATIENCE: Final = Patience()
+
+
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's HTTP protocol with a deadline and a size limit for the request line and headers.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from cli.render import format_range
 from core.analyzers import Analyzer, discover
 from core.settings_view import render_env_example, render_settings_page
 
@@ -32,7 +33,7 @@ def documents() -> dict[Path, str]:
 
 def _section(analyzer: Analyzer) -> str:
     rows = [
-        f"| `{field.name}` | {_bound(field.low)} .. {_bound(field.high)} | {field.meaning} |"
+        f"| `{field.name}` | {format_range(field.low, field.high)} | {field.meaning} |"
         for field in analyzer.describe().fields
     ]
     return "\n".join(
@@ -46,10 +47,6 @@ def _section(analyzer: Analyzer) -> str:
             "",
         ]
     )
-
-
-def _bound(value: float | None) -> str:
-    return "∞" if value is None else f"{value:g}"
 
 
 def main() -> None:

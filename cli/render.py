@@ -58,7 +58,7 @@ def print_theories(theories: Iterable[Row]) -> None:
     for theory in theories:
         table.add_row(f"[bold]{theory['name']}[/]", "", "", f"[bold]{theory['summary']}[/]")
         for field in theory["fields"]:
-            table.add_row("", field["name"], _range(field), field["meaning"])
+            table.add_row("", field["name"], format_range(field["low"], field["high"]), field["meaning"])
     console().print(table)
 
 
@@ -104,8 +104,6 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "\n".join(f"{name} {value:.4g}" for name, value in shown)
 
 
-def _range(field: Row) -> str:
-    low, high = field["low"], field["high"]
-    if low is None and high is None:
-        return "any"
+def format_range(low: float | None, high: float | None) -> str:
+    """The bounds of a number; unbounded is infinity."""
     return f"{'-∞' if low is None else format(low, 'g')} .. {'∞' if high is None else format(high, 'g')}"

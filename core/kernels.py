@@ -115,20 +115,20 @@ def fluctuation(values: Floats, boxes: Sizes) -> Floats:
     """
     rows, size = values.shape
     slopes = np.full(rows, math.nan)
-    sums = np.zeros((3, size + 1))
+    sums = np.zeros((size + 1, 3))
+    logs = np.empty(boxes.size)
     for row in range(rows):
-        walk = 0.0
+        walk = level = tilt = square = 0.0
         for place in range(size):
             walk += values[row, place]
-            sums[0, place + 1] = sums[0, place] + walk
-            sums[1, place + 1] = sums[1, place] + walk * place
-            sums[2, place + 1] = sums[2, place] + walk * walk
-        logs = np.full(boxes.size, math.nan)
+            level += walk
+            tilt += walk * place
+            square += walk * walk
+            sums[place + 1] = level, tilt, square
         for index in range(boxes.size):
             used = size // boxes[index] * boxes[index]
             residual = _residual(sums, boxes[index], used)
-            if residual > 0.0:
-                logs[index] = 0.5 * math.log(residual / used)
+            logs[index] = 0.5 * math.log(residual / used) if residual > 0.0 else math.nan
         slopes[row] = _slope(np.log(boxes), logs)
     return slopes
 
@@ -158,12 +158,14 @@ def _residual(sums: Floats, box: int, used: int) -> float:
     """Squared distance of the walk from the best line of each box, over all boxes up to `used`."""
     residual = 0.0
     centre = 0.5 * (box - 1)
-    tilt_scale = 12.0 / (box * (box * box - 1.0))
+    level_weight = 1.0 / box
+    tilt_weight = 12.0 / (box * (box * box - 1.0))
     for start in range(0, used, box):
-        level = sums[0, start + box] - sums[0, start]
-        tilt = sums[1, start + box] - sums[1, start] - level * (start + centre)
-        square = sums[2, start + box] - sums[2, start] - level * level / box
-        residual += max(square - tilt * tilt * tilt_scale, 0.0)
+        level = sums[start + box, 0] - sums[start, 0]
+        tilt = sums[start + box, 1] - sums[start, 1] - level * (start + centre)
+        square = sums[start + box, 2] - sums[start, 2]
+        distance = square - level * level * level_weight - tilt * tilt * tilt_weight
+        residual += distance if distance > 0.0 else 0.0
     return residual
 
 

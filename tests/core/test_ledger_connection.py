@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from core.adapters.ledger.address import parse_address
-from core.adapters.ledger.engine import make_engines
+from core.adapters.ledger.engine import make_blocking_engine, make_engines
+from core.adapters.ledger.failures import explained
+from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.errors import Code, CrpbotError
 
@@ -39,6 +45,24 @@ def test_an_address_that_cannot_hold_a_ledger_is_refused_without_repeating_it(ur
         parse_address(url)
     assert caught.value.code is Code.INVALID_ARGUMENT
     assert "hunter2" not in caught.value.detail
+
+
+async def test_a_file_in_the_old_journal_mode_is_switched_when_it_is_opened(sqlite_url: str, tmp_path: Path) -> None:
+    upgrade(sqlite_url)
+    with closing(sqlite3.connect(tmp_path / "ledger" / "crpbot.db")) as file:
+        assert file.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    await (await Ledger.open(sqlite_url)).close()
+    with closing(sqlite3.connect(tmp_path / "ledger" / "crpbot.db")) as file:
+        assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_another_program_holds_is_busy(tmp_path: Path) -> None:
+    address = parse_address(f"sqlite:///{tmp_path}/crpbot.db")
+    with closing(sqlite3.connect(tmp_path / "crpbot.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(CrpbotError, match="lock") as caught, explained(address):
+            make_blocking_engine(address, lock_timeout_seconds=0.1).connect()
+    assert (caught.value.code, caught.value.reason) == (Code.UNAVAILABLE, "LEDGER_BUSY")
 
 
 async def test_sqlite_commits_are_durable_and_its_readers_cannot_write(sqlite_url: str) -> None:

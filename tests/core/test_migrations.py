@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,14 @@ from core.adapters.ledger.address import parse_address
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.migrations import INI_FILE, current_revision, downgrade, known_revisions, upgrade
+from core.adapters.ledger.migrations import (
+    INI_FILE,
+    KnownRevisions,
+    current_revision,
+    downgrade,
+    known_revisions,
+    upgrade,
+)
 from core.adapters.ledger.schema import metadata
 from core.errors import Code, CrpbotError
 from tests.postgres import PROGRAMS, find_programs, skip_without_server
@@ -159,11 +167,18 @@ async def test_an_asynchronous_program_upgrades_in_a_thread(empty_url: str) -> N
     assert await append(empty_url) == 1
 
 
-def test_upgrade_refuses_a_schema_of_a_newer_program(ledger_url: str, sql) -> None:
+def test_upgrade_refuses_a_schema_of_a_newer_program(ledger_url: str, sql: Callable[[str], object]) -> None:
     sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(CrpbotError, match="schema 9999, newer than") as caught:
         upgrade(ledger_url)
     assert (caught.value.code, caught.value.reason) == (Code.FAILED_PRECONDITION, "SCHEMA_NEWER")
+
+
+def test_a_schema_of_an_older_program_asks_for_an_upgrade() -> None:
+    known = KnownRevisions("0002", frozenset({"0001", "0002"}))
+    with pytest.raises(CrpbotError, match=r"has schema 0001, this program needs 0002; .*crpbot db upgrade") as caught:
+        known.check("0001", parse_address("sqlite:///crpbot.db"))
+    assert (caught.value.code, caught.value.reason) == (Code.FAILED_PRECONDITION, "SCHEMA_OLD")
 
 
 def test_an_unknown_target_is_refused(ledger_url: str) -> None:
@@ -183,10 +198,12 @@ def test_only_the_owner_may_read_a_new_sqlite_ledger(sqlite_url: str, tmp_path: 
     assert stat.S_IMODE((tmp_path / "ledger" / "crpbot.db").stat().st_mode) == 0o600
 
 
-def test_a_sqlite_ledger_in_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file/crpbot.db", "folder"])
+def test_a_sqlite_ledger_in_a_place_that_cannot_be_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "folder").mkdir()
     with pytest.raises(CrpbotError, match="choose a writable folder in DB_URL") as caught:
-        upgrade(f"sqlite:///{tmp_path}/file/crpbot.db")
+        upgrade(f"sqlite:///{tmp_path}/{place}")
     assert caught.value.reason == "LEDGER_NOT_WRITABLE"
 
 

@@ -111,7 +111,7 @@ class Server:
             if found == status:
                 return body
             assert time.monotonic() < deadline, (
-                f"{path} gave {found} {body}, not {status}, for {seconds} s{self.logs()}"
+                f"{path}: {found} {body}, not {status}{self.logs()}"
             )
             time.sleep(0.1)
 

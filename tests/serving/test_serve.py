@@ -1,4 +1,4 @@
-"""The theories on a real Ray Serve: the same bytes as in process, on loopback alone, and no request lost with a replica."""
+"""The theories on a real Ray Serve: the same bytes as in process, loopback alone, no request lost with a replica."""
 
 import asyncio
 import json

@@ -111,8 +111,8 @@ class Ledger:
     async def verify_audit(self) -> ChainReport:
         """Recompute the whole chain and name the first broken entry, if any.
 
-        It sees every edit but one: a tail that was cut off together with its head. Only a hash published elsewhere
-        shows that (`docs/storage.md`).
+        It sees every edit but two: a tail cut off together with its head, and a chain written anew. Only a hash kept
+        elsewhere shows those (`docs/storage.md`).
         """
         async with self._reading() as connection:
             return await verify_entries(connection)

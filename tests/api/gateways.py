@@ -1,0 +1,169 @@
+"""A gateway of the tests' own, in this process, on free ports, and both ways to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import httpx
+import uvloop
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from api.gateway import Address, Gateway
+from api.http import Patience
+from api.metrics import Metrics
+from api.readiness import Check, Readiness
+from core.desk import Defaults, Desk
+from core.panel import LocalAnalysts
+from core.ports import Analysts
+from protos import crpbot_pb2
+from tests.fakes import FakeMarket, fixed_clock
+
+HOST = "127.0.0.1"
+END_SECONDS = 20.0
+ANALYZE = "/crpbot.v1.AnalysisService/Analyze"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error as both faces tell it, side by side."""
+
+    status: int
+    code: str
+    reason: str
+    detail: str
+    fields: tuple[str, ...]
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A gateway that serves."""
+
+    gateway: Gateway
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    rest: httpx.Client
+    channel: grpc.Channel
+
+    def stop(self) -> None:
+        """Asks for the end; the thread ends when the requests in flight are answered."""
+        self.loop.call_soon_threadsafe(self.gateway.stop)
+
+    def call(self, method: str, request: Message | bytes, *, seconds: float = 10.0, **options: Any) -> bytes:
+        """One gRPC call, bytes out and bytes in; an error is a grpc.RpcError."""
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        answer: bytes = self.channel.unary_unary(method)(data, timeout=seconds, **options)
+        return answer
+
+    def analyze(self, request: crpbot_pb2.AnalyzeRequest) -> crpbot_pb2.AnalyzeResponse:
+        """The gRPC face's analysis."""
+        return crpbot_pb2.AnalyzeResponse.FromString(self.call(ANALYZE, request))
+
+    def send(self, data: bytes, *, port: int | None = None, seconds: float = 3.0) -> bytes:
+        """Raw bytes to a port, and all that comes back until the server closes."""
+        with socket.create_connection((HOST, port or self.gateway.http_port), timeout=seconds) as connection:
+            connection.sendall(data)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    def assert_alive(self) -> None:
+        """Both faces still answer."""
+        assert self.rest.get("/health/live").json() == {"status": "alive"}
+        assert self.call("/crpbot.v1.AnalysisService/ListTheories", b"")
+
+
+def refusal_of_rest(response: httpx.Response) -> Refusal:
+    """The problem in a REST answer."""
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    problem = response.json()
+    assert problem["status"] == response.status_code
+    assert problem["request_id"] == response.headers["x-request-id"]
+    fields = tuple(error["field"] for error in problem["errors"])
+    return Refusal(
+        problem["status"], problem["code"], problem["reason"], problem["detail"], fields, problem["request_id"]
+    )
+
+
+def refusal_of_grpc(error: grpc.RpcError) -> Refusal:
+    """The google.rpc details in a gRPC error."""
+    trailer = dict(error.trailing_metadata())
+    status = status_pb2.Status.FromString(trailer["grpc-status-details-bin"])
+    assert status.code == error.code().value[0]
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    fields = tuple(violation.field for violation in bad.field_violations)
+    return Refusal(
+        status.code, info.metadata["code"], info.reason, error.details(), fields, info.metadata["request_id"]
+    )
+
+
+@contextlib.contextmanager
+def running_gateway(
+    *, analysts: Analysts | None = None, checks: Mapping[str, Check] | None = None, **options: Any
+) -> Iterator[Running]:
+    """A gateway in a thread of its own, with an event loop as in production; drained at the end."""
+    made: Future[tuple[Gateway, asyncio.AbstractEventLoop]] = Future()
+
+    async def serve() -> None:
+        desk = Desk(
+            market=FakeMarket(),
+            analysts=analysts or LocalAnalysts(time.monotonic),
+            now=fixed_clock,
+            defaults=Defaults("5m", 500),
+        )
+        faces = {"http": Address(HOST, 0), "grpc": Address(HOST, 0), "timeout_seconds": 5.0, **options}
+        gateway = Gateway(desk, readiness=Readiness(checks or {}), metrics=Metrics(), **faces)
+        made.set_result((gateway, asyncio.get_running_loop()))
+        await gateway.run()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(serve())
+            except BaseException as error:
+                if not made.done():
+                    made.set_exception(error)
+                raise
+
+    thread = threading.Thread(target=run, name="gateway")
+    thread.start()
+    gateway, loop = made.result(timeout=10)
+    with (
+        httpx.Client(base_url=f"http://{HOST}:{gateway.http_port}", timeout=10, trust_env=False) as rest,
+        grpc.insecure_channel(f"{HOST}:{gateway.grpc_port}") as channel,
+    ):
+        running = Running(gateway, loop, thread, rest, channel)
+        try:
+            _wait_until_listening(gateway.http_port)
+            yield running
+        finally:
+            if thread.is_alive():
+                running.stop()
+            thread.join(END_SECONDS)
+            assert not thread.is_alive(), "the gateway did not end"
+
+
+def _wait_until_listening(port: int) -> None:
+    """The socket is bound at once, but taken into service a moment later."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "the gateway does not listen"
+            time.sleep(0.01)
+
+
+__all__ = ["ANALYZE", "HOST", "Patience", "Refusal", "Running", "refusal_of_grpc", "refusal_of_rest", "running_gateway"]

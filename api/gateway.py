@@ -120,5 +120,6 @@ def bind(address: Address) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address.host, address.port))
+    listener.listen(BACKLOG)  # from here on a client waits instead of being refused
     listener.setblocking(False)
     return listener

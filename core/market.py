@@ -99,13 +99,13 @@ def check_candles(candles: Candles, *, field: str) -> None:
     for column in COLUMNS:
         found = len(getattr(candles, column))
         if found != len(times):
-            raise invalid(f"{field}.{column}", f"has {found} values, open_times has {len(times)}")
+            raise invalid(f"{field}.{column}", f"has {found} values, open_times_ms has {len(times)}")
     _check_order(times, step, field)
     _check_prices(candles, field)
 
 
 def _check_order(times: Instants, step: int, field: str) -> None:
-    where = f"{field}.open_times"
+    where = f"{field}.open_times_ms"
     if times[0] % step:
         raise invalid(where, f"row 0: {times[0]} is not on the interval's grid of {step} ms", reason="OFF_GRID")
     steps = np.diff(times)

@@ -19,7 +19,6 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from api.gateway import Address, Gateway
-from api.http import Patience
 from api.metrics import Metrics
 from api.readiness import Check, Readiness
 from core.desk import Defaults, Desk
@@ -69,6 +68,11 @@ class Running:
         """The gRPC face's analysis."""
         return crpbot_pb2.AnalyzeResponse.FromString(self.call(ANALYZE, request))
 
+    def post(self, body: bytes, **headers: str) -> httpx.Response:
+        """The REST face's answer to these bytes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.rest.post("/v1/analyze", content=body, headers={"content-type": "application/json", **named})
+
     def send(self, data: bytes, *, port: int | None = None, seconds: float = 3.0) -> bytes:
         """Raw bytes to a port, and all that comes back until the server closes."""
         with socket.create_connection((HOST, port or self.gateway.http_port), timeout=seconds) as connection:
@@ -91,6 +95,14 @@ def refusal_of_rest(response: httpx.Response) -> Refusal:
     return Refusal(
         problem["status"], problem["code"], problem["reason"], problem["detail"], fields, problem["request_id"]
     )
+
+
+def refusal_of_bytes(answer: bytes) -> Refusal:
+    """The problem in an answer read from a bare socket."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return refusal_of_rest(httpx.Response(int(status.split(" ")[1]), headers=headers, content=body))
 
 
 def refusal_of_grpc(error: grpc.RpcError) -> Refusal:
@@ -164,6 +176,3 @@ def _wait_until_listening(port: int) -> None:
         except ConnectionRefusedError:
             assert time.monotonic() < deadline, "the gateway does not listen"
             time.sleep(0.01)
-
-
-__all__ = ["ANALYZE", "HOST", "Patience", "Refusal", "Running", "refusal_of_grpc", "refusal_of_rest", "running_gateway"]

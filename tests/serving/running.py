@@ -110,9 +110,7 @@ class Server:
             found, body = self.get(path)
             if found == status:
                 return body
-            assert time.monotonic() < deadline, (
-                f"{path}: {found} {body}, not {status}{self.logs()}"
-            )
+            assert time.monotonic() < deadline, f"{path}: {found} {body}, not {status}{self.logs()}"
             time.sleep(0.1)
 
     def end(self, number: int = signal.SIGINT) -> int:

@@ -1,0 +1,68 @@
+"""The README's examples run, against a server on other ports than the README's."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT, code_blocks
+from tests.serving.running import Server
+
+pytestmark = pytest.mark.serve
+
+BIN = Path(sys.executable).parent
+# the README shows grpcurl; buf, which the lock brings, makes the same call through the same reflection
+GRPCURL = """grpcurl() { "$BUF" curl --protocol grpc --http2-prior-knowledge -d "$3" "http://$4/$5"; }
+"""
+
+
+def run(server: Server, *command: str) -> str:
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "BUF": str(BIN / "buf"),
+        "CRPBOT_URL": server.url,
+        "CRPBOT__RUNTIME__STATE_FOLDER": str(server.state),
+        "COLUMNS": "160",
+    }
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def moved(code: str, server: Server) -> str:
+    """The example with this server's ports."""
+    return code.replace("127.0.0.1:8000", f"127.0.0.1:{server.http_port}").replace(
+        "127.0.0.1:9000", f"127.0.0.1:{server.grpc_port}"
+    )
+
+
+def test_the_shell_examples_of_the_readme_run(server: Server) -> None:
+    curl, grpcurl, crpbot = code_blocks("README.md", "bash")
+    answer = json.loads(run(server, "bash", "-ec", moved(curl, server)))
+    assert [analysis["symbol"] for analysis in answer["analyses"]] == ["BTC-USD", "ETH-USD"]
+    assert {analysis["interval"] for analysis in answer["analyses"]} == {"15m"}
+    answer = json.loads(run(server, "bash", "-ec", GRPCURL + moved(grpcurl, server)))
+    assert answer["analyses"][0]["symbol"] == "BTC-USD"
+    assert answer["analyses"][0]["synthetic"] is True
+    tables = run(server, "bash", "-ec", crpbot)
+    for word in ("BTC-USD", "ETH-USD", "hurst_exponent", "DATA_PROVIDER"):
+        assert word in tables
+
+
+@pytest.mark.parametrize("example", code_blocks("README.md", "python"), ids=["sdk", "grpc"])
+def test_the_python_examples_of_the_readme_run(server: Server, example: str) -> None:
+    assert run(server, sys.executable, "-c", moved(example, server)).strip()
+
+
+def test_both_faces_give_the_same_numbers(server: Server) -> None:
+    body = '{"symbol": "BTC-USD", "window": 300, "interval": "1h"}'
+    call = f"grpcurl -plaintext -d '{body}' 127.0.0.1:{server.grpc_port} crpbot.v1.AnalysisService/Analyze"
+    rpc = json.loads(run(server, "bash", "-ec", GRPCURL + call))["analyses"][0]
+    status, rest = server.analyze(json.loads(body))
+    assert status == 200
+    assert rpc["asOf"] == rest["analyses"][0]["as_of"]
+    assert [each["values"] for each in rpc["readings"]] == [each["values"] for each in rest["analyses"][0]["readings"]]

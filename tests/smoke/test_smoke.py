@@ -1,0 +1,65 @@
+"""Five minutes of market through the product without Ray, in seconds: does it work at all?"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import httpx
+import pytest
+
+from api.gateway import Address, Gateway
+from api.metrics import Metrics
+from api.readiness import Readiness
+from core.adapters.synthetic import SyntheticMarket
+from core.desk import Defaults, Desk
+from core.market import SYMBOLS
+from core.panel import LocalAnalysts
+from protos.crpbot_pb2 import AnalyzeRequest
+from protos.crpbot_pb2_grpc import AnalysisServiceStub
+
+pytestmark = pytest.mark.smoke
+
+START = datetime(2026, 3, 29, 0, 58, tzinfo=UTC)  # two minutes before Europe's clocks change
+MINUTES = 5
+LOCALHOST = Address("127.0.0.1", 0)
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def test_five_minutes_of_market_over_rest_and_grpc() -> None:
+    clock = Clock(START)
+    loop = asyncio.get_running_loop()
+    desk = Desk(market=SyntheticMarket(7), analysts=LocalAnalysts(loop.time), now=clock, defaults=Defaults("1m", 500))
+    gateway = Gateway(
+        desk, readiness=Readiness({}), metrics=Metrics(), http=LOCALHOST, grpc=LOCALHOST, timeout_seconds=30.0
+    )
+    running = asyncio.create_task(gateway.run())
+    seen = []
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.http_port}", trust_env=False, timeout=30) as rest,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel,
+    ):
+        assert (await rest.get("/health/ready")).json()["ready"]
+        for minute in range(MINUTES):
+            clock.now = START + timedelta(minutes=minute, seconds=1)
+            answer = (await rest.post("/v1/analyze", json={"symbols": list(SYMBOLS)})).json()
+            same = await AnalysisServiceStub(channel).Analyze(AnalyzeRequest(symbols=SYMBOLS))
+            for analysis, message in zip(answer["analyses"], same.analyses, strict=True):
+                assert analysis["coverage"] == 1.0
+                assert analysis["synthetic"]
+                assert datetime.fromisoformat(analysis["as_of"]) == START + timedelta(minutes=minute)
+                assert {reading["theory"]: reading["values"] for reading in analysis["readings"]} == {
+                    reading.theory: dict(reading.values) for reading in message.readings
+                }
+            seen.append([analysis["price"] for analysis in answer["analyses"]])
+    gateway.stop()
+    await running
+    assert len({tuple(prices) for prices in seen}) == MINUTES, "the market stood still"

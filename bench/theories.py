@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -108,7 +109,7 @@ def contests() -> list[Contest]:
         edges = middle + deviation * np.concatenate([[-np.inf], 0.5 * np.arange(-7, 8), [np.inf]])
         return scipy.stats.entropy(np.histogram(row, bins=edges)[0])
 
-    def theory(module: object) -> tuple[Callable[[], object], int, Callable[[], object]]:
+    def theory(module: ModuleType) -> tuple[Callable[[], object], int, Callable[[], object]]:
         return lambda: module.analyze(batch), BATCH, lambda: module.analyze(single)
 
     def count() -> object:

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 app.add_typer(db, name="db")
+audit = typer.Typer(help="The audit log.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Url = Annotated[str, typer.Option("--url", help="Server to ask.", envvar="CRPBOT_URL")]
@@ -106,6 +108,19 @@ def upgrade(as_json: Json = False) -> None:
     after = current_revision(url)
     words = f"the schema is at {after}" + ("" if before == after else f" (was {before or 'empty'})")
     _show({"before": before, "after": after}, as_json, lambda _: typer.echo(words))
+
+
+@audit.command()
+def verify(as_json: Json = False) -> None:
+    """Recompute the audit log's hash chain; status 1 when an entry was changed or removed."""
+    from dataclasses import asdict
+
+    from cli.audit import verify_chain
+
+    report = verify_chain()
+    words = report.problem or f"{report.entries} entries, unbroken; the last hash is {report.hash}"
+    _show(asdict(report), as_json, lambda _: typer.echo(words))
+    sys.exit(1 if report.problem else 0)
 
 
 def _show(value: Any, as_json: bool, render: Any) -> None:  # Any: plain JSON data and a function that prints it

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
 from api.readiness import Check, Readiness
+from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.ledger import Ledger, Run
 from core.analyzers import discover
 from core.desk import Defaults, Desk
@@ -23,7 +24,7 @@ from core.market import instant
 from core.panel import LocalAnalysts
 from core.ports import Analysts
 from core.settings import Settings
-from core.settings_view import masked
+from core.settings_view import fingerprint, masked
 from serving.configuration import load
 from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
@@ -55,16 +56,19 @@ def build_groups(settings: Settings) -> tuple[Group, ...]:
 
 
 async def open_ledger(settings: Settings) -> Ledger:
-    """The ledger, with this start of the server on record."""
+    """The ledger, with this start of the server on record: under which settings, and in the audit log."""
     ledger = await Ledger.open(settings.database_url.get_secret_value())
+    at = datetime.now(UTC)
     run = Run(
-        started_at=datetime.now(UTC),
+        started_at=at,
         version=version("crpbot"),
         settings=json.dumps(masked(settings), sort_keys=True),
         data_provider=settings.market.provider,
         runtime_mode=settings.runtime.mode,
     )
-    await ledger.record_run(run)
+    number = await ledger.record_run(run)
+    facts = {"version": run.version, "settings_sha256": fingerprint(settings), "mode": run.runtime_mode}
+    await ledger.append_audit(AuditEvent(at, "server", "start", f"run {number}", facts))
     return ledger
 
 

@@ -19,8 +19,8 @@ are exact, the law is Hall's, Buckley's and Eagleson's). `sign_p_value` is the s
 Good for: staying out of noise. Not good for: direction, so the vote is always 0; nor for tick-bound prices, where
 equal returns share their weight evenly among the orders they allow and so pull the entropy towards 1.
 
-Sources: Bandt and Pompe 2002, doi 10.1103/PhysRevLett.88.174102; Miller 1955; Grassberger 2003, arXiv physics/0307138;
-Weiss 2022, Nonlinear Dynamics, doi 10.1007/s11071-021-07148-w (law of the order patterns under independence).
+Sources: Bandt and Pompe 2002, doi 10.1103/PhysRevLett.88.174102; Miller 1955; Grassberger 2003, arXiv physics/0307138.
+The law of overlapping orders under chance is counted out in tests/core/test_shannon_entropy.py.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def grassberger_weights(size: int) -> Floats:
     """G(n) of Grassberger 2003 for n = 0..size: digamma(n) + (-1)^n (digamma((n+1)/2) - digamma(n/2)) / 2."""
     counts = np.arange(1, size + 1)
     swing = np.where(counts % 2 == 0, 0.5, -0.5) * (digamma((counts + 1) / 2) - digamma(counts / 2))
-    return np.concatenate([[0.0], digamma(counts) + swing])
+    weights = np.concatenate([[0.0], digamma(counts) + swing])
+    weights.setflags(write=False)  # the one copy of all callers
+    return weights
 
 
 @njit(cache=True, nogil=True)

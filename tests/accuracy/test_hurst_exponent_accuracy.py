@@ -18,7 +18,7 @@ def rmse(estimates, truth):
     return float(np.sqrt(np.mean((estimates - truth) ** 2)))
 
 
-@pytest.mark.parametrize("size", GOALS)
+@pytest.mark.parametrize("size", [256, 512, pytest.param(1024, marks=pytest.mark.slow)])
 def test_whittle_is_at_the_limit_of_what_can_be_known(size, rng, count, measure, score):
     errors, library = [], []
     for truth in TRUTHS:

@@ -29,7 +29,7 @@ def pattern_entropy(echo: float) -> float:
     return float(-(2.0 * xlogy(monotone, monotone) + 4.0 * xlogy(other, other)) / np.log(6.0))
 
 
-@pytest.mark.parametrize("size", [250, 500, 1000])
+@pytest.mark.parametrize("size", [250, 500, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("echo", [-0.5, 0.0, 0.3, 0.6])
 def test_permutation_entropy_is_nearly_unbiased(echo, size, rng, count, measure, score):
     returns = autoregression(rng, 4 * count, size, echo)

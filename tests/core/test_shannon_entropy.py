@@ -56,7 +56,7 @@ def test_the_law_under_chance_is_that_of_overlapping_orders():
 
 
 def test_grassbergers_weights_follow_his_recursion():
-    # arXiv physics/0307138, equations 34-35: G(1) = -gamma - ln 2, G(2) = 2 + G(1), then pairs with steps of 2/(2n+1).
+    # arXiv physics/0307138: G(1) = -gamma - ln 2, G(2) = 2 + G(1), then pairs with steps of 2/(2n+1).
     weights = grassberger_weights(50)
     assert weights[1] == pytest.approx(-np.euler_gamma - math.log(2.0), abs=1e-12)
     assert weights[2] == pytest.approx(2.0 + weights[1], abs=1e-12)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[str | None]]
 """Gives None when all is well, else a sentence that says what is wrong."""
@@ -34,7 +37,16 @@ class Readiness:
 
     async def check(self) -> Health:
         """Every condition, asked now."""
-        conditions = [Condition(name, await check()) for name, check in self._checks.items()]
+        conditions = [Condition(name, await _ask(name, check)) for name, check in self._checks.items()]
         if self.draining:
             conditions.append(Condition("gateway", "is stopping and takes no new work"))
         return Health(all(condition.problem is None for condition in conditions), tuple(conditions))
+
+
+async def _ask(name: str, check: Check) -> str | None:
+    """A check that raises makes us not ready like one that finds a problem; gRPC health must never stand still."""
+    try:
+        return await check()
+    except Exception as error:  # whatever it is, it is in the log, and the gateway is not ready
+        logger.exception("the check of %s failed", name)
+        return f"the check itself failed with {type(error).__name__}; the log has the trace"

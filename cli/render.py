@@ -16,9 +16,9 @@ SHOWN_VALUES: Final = 4
 STATES: Final = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Where tables go."""
-    return Console(highlight=False)
+    return Console(highlight=False, stderr=stderr)
 
 
 def print_analyses(analyses: Iterable[Row]) -> None:

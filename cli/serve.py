@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import typer
 from rich import box
+from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -26,26 +27,30 @@ FIRST_SYMBOL = "BTC-USD"
 class Step:
     """One step of the start: a spinner while it runs, a line with its time when it is done."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, terminal: Console) -> None:
         self._name = name
+        self._terminal = terminal
         self._started = time.monotonic()
-        self._live = Live(Spinner("dots", f" {name} ..."), console=console(), transient=True)
+        self._live = Live(Spinner("dots", f" {name} ..."), console=terminal, transient=True)
         self._live.start()
 
     def done(self) -> None:
         """Replaces the spinner by the outcome."""
         self._live.stop()
-        console().print(f"[green]✓[/] {self._name} [dim]{time.monotonic() - self._started:.1f} s[/]")
+        self._terminal.print(f"[green]✓[/] {self._name} [dim]{time.monotonic() - self._started:.1f} s[/]")
 
 
 class Steps:
     """Progress on the terminal."""
 
+    def __init__(self, terminal: Console) -> None:
+        self._terminal = terminal
+
     def step(self, name: str) -> Step:
-        return Step(name)
+        return Step(name, self._terminal)
 
     def note(self, words: str) -> None:
-        console().print(f"[yellow]·[/] {words}")
+        self._terminal.print(f"[yellow]·[/] {words}")
 
 
 def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) -> int:
@@ -54,7 +59,8 @@ def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) ->
     for warning in loaded.warnings:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     settings = loaded.settings
-    supervisor = Supervisor(settings, Steps(), environment={**os.environ, **overrides})
+    steps = Steps(console(stderr=as_json))  # whoever wants JSON reads it from standard output, and nothing else there
+    supervisor = Supervisor(settings, steps, environment={**os.environ, **overrides})
 
     def when_ready() -> None:
         if as_json:

@@ -14,7 +14,7 @@ from api.body import MAX_VIOLATIONS, duplicate_key, parse_json
 from core.analysis import AnalyzeRequest
 from core.errors import CrpbotError
 
-KEYS = st.text("ab\"\\{}:é\n", max_size=3)
+KEYS = st.text('ab"\\{}:é\n', max_size=3)
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | KEYS,
     lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=3).map(tuple),

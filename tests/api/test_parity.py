@@ -145,7 +145,11 @@ MISTAKES = {
         times(lambda column: column[::-1]), INVALID, "UNSORTED_CANDLES", "candles.0.open_times_ms", "row 1: "
     ),
     "the same candle twice": Mistake(
-        times(lambda column: [column[0], *column[:-1]]), INVALID, "DUPLICATE_CANDLE", "candles.0.open_times_ms", "row 1: "
+        times(lambda column: [column[0], *column[:-1]]),
+        INVALID,
+        "DUPLICATE_CANDLE",
+        "candles.0.open_times_ms",
+        "row 1: ",
     ),
     "a hole": Mistake(
         times(lambda column: [column[0] - 2 * STEP_MS, *column[1:]]),

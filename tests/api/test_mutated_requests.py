@@ -1,0 +1,80 @@
+"""Requests made from our own OpenAPI document, kept and broken by a machine, never find an error of ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+
+from tests.api.gateways import Running
+
+MANY = 520  # of each kind: more than a thousand broken and unbroken requests in all
+
+
+def is_honest(response: Any, case: Any) -> bool:
+    """No server error, unless the caller gave us no time and we say so."""
+    if response.status_code < 500:
+        return True
+    gave_little_time = "X-Request-Timeout" in (case.headers or {})
+    return gave_little_time and response.status_code == 504 and response.json()["reason"] == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize("count", [pytest.param(40, id="a few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
+def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int) -> None:
+    document = schemathesis.openapi.from_url(f"{running.rest.base_url}/openapi.json")
+    operation = document["/v1/analyze"]["POST"]
+    session = schemathesis_session()
+    statuses: Counter[int] = Counter()
+
+    def send(case: Any) -> None:
+        response = case.call(session=session)
+        statuses[response.status_code] += 1
+        assert is_honest(response, case), response.text
+
+    def send_with_known_symbol(case: Any) -> None:
+        """A free text is hardly ever a symbol: with one given, the request comes further."""
+        if isinstance(case.body, dict):
+            case.body["symbol"] = "BTC-USD"
+        send(case)
+
+    for mode, sender in (
+        (GenerationMode.NEGATIVE, send),
+        (GenerationMode.POSITIVE, send),
+        (GenerationMode.POSITIVE, send_with_known_symbol),
+    ):
+        limits = settings(
+            max_examples=count,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        limits(given(operation.as_strategy(generation_mode=mode))(sender))()
+    session.close()
+    assert statuses.total() >= 3 * count * 0.9, statuses
+    assert count < MANY or statuses.total() >= 1_000
+    assert {400, 404, 422} <= set(statuses), statuses
+    running.assert_alive()
+
+
+@pytest.mark.parametrize("path", ["/v1/theories", "/health/live", "/health/ready", "/metrics", "/openapi.json"])
+def test_other_methods_and_stray_parameters_do_no_harm(running: Running, path: str) -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        answer = running.rest.request(method, path, params={"a": "\x00", "é": "%ff"}, content=b"\x00")
+        assert answer.status_code in (200, 405)
+        assert (answer.status_code == 200) == (method == "GET" or (method == "HEAD" and path == "/openapi.json"))
+    running.assert_alive()
+
+
+def schemathesis_session() -> Any:
+    """Connections that no proxy of the environment sees."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    return session

@@ -84,7 +84,7 @@ def rpc(name: str, address: str, body: Body) -> Target:
     async def opened(stack: AsyncExitStack) -> Call:
         options = [("grpc.use_local_subchannel_pool", 1)]  # otherwise all channels share one connection
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options))
-        analyze = crpbot_pb2_grpc.AnalysisServiceStub(channel).Analyze
+        analyze = crpbot_pb2_grpc.AnalysisServiceStub(channel).Analyze  # type: ignore[no-untyped-call]  # generated
 
         async def call() -> None:
             await analyze(request, timeout=TIMEOUT_SECONDS)
@@ -96,7 +96,7 @@ def rpc(name: str, address: str, body: Body) -> Target:
 
 async def _ask_until(call: Call, end: float) -> Sequence[float]:
     """At least once, then again and again until the time is over."""
-    taken = []
+    taken: list[float] = []
     before = time.perf_counter()
     while not taken or before < end:
         await call()

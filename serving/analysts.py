@@ -20,7 +20,7 @@ class Analyst:
 
     def __init__(self, theories: Sequence[str]) -> None:
         listen_on_node_address_only()
-        warm_up([_sample(1), _sample(2)], theories)
+        warm_up(samples(), theories)
 
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
@@ -28,6 +28,11 @@ class Analyst:
         """For each batch and row, what the theories found. The deadline is checked between theories."""
         deadline = time.monotonic() + timeout_seconds
         return compute(batches, theories, lambda: deadline - time.monotonic())
+
+
+def samples() -> list[Windows]:
+    """Small windows to warm up on: one row and several, because kernels may be compiled for each."""
+    return [_sample(1), _sample(2)]
 
 
 def _sample(rows: int) -> Windows:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from core.panel import warm_up
+from serving.analysts import Analyst, samples
 from serving.groups import Group
 
 NAMESPACE: Final = "crpbot"
 QUEUE_PER_REPLICA: Final = 8
 HEALTH_CHECK_SECONDS: Final = 5
+POLL_SECONDS: Final = 0.05
 
 
 def deploy(address: str, groups: Sequence[Group]) -> None:
-    """Connects, deploys every group as an application of its own name, and waits until all replicas are warm."""
+    """Deploys every group as an application of its own name, and waits until all replicas are warm.
+
+    Meant to start beside Ray: while that comes up, the kernels are compiled once; the replicas find them in the cache.
+    """
+    for group in groups:
+        warm_up(samples(), group.theories)
     import ray
     from ray import serve
 
-    from serving.analysts import Analyst
-
+    _wait_until_up(address)
     ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     serve.start(proxy_location="Disabled")
     targets = []
@@ -36,3 +45,13 @@ def deploy(address: str, groups: Sequence[Group]) -> None:
         targets.append(serve.RunTarget(deployment.bind(group.theories), name=group.name, route_prefix=None))
     serve.run_many(targets)
     ray.shutdown()
+
+
+def _wait_until_up(address: str) -> None:
+    """Returns when the cluster's directory service accepts connections; the supervisor ends us if it never does."""
+    host, port = address.rsplit(":", 1)
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))) == 0:
+                return
+        time.sleep(POLL_SECONDS)

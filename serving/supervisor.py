@@ -73,6 +73,7 @@ class Supervisor:
         self._environment = child_environment(environment, self._folder)
         self._uses_ray = settings.serving.mode == "ray"
         self._head: RayHead | None = None
+        self._deployer: subprocess.Popen[bytes] | None = None
         self._gateway: subprocess.Popen[bytes] | None = None
         self._signal: int | None = None
         self._recorded_at = 0.0
@@ -158,7 +159,7 @@ class Supervisor:
         self._gateway = self._spawn("gateway", "-m", "serving.app", "gateway")
 
     def _launch_ray(self) -> None:
-        """A fresh cluster, begun and put on record; nobody uses it yet."""
+        """A fresh cluster, begun and put on record, and beside it the process that will put the theories on it."""
         ray = self._settings.ray
         self._started_at = time.monotonic()
         with (self._folder / "logs" / "ray.log").open("ab") as log:
@@ -177,29 +178,27 @@ class Supervisor:
                 supervisor=identify(os.getpid()) or (os.getpid(), 0),
             )
         )
+        self._deployer = self._spawn("deploy", "-m", "serving.app", "deploy", self._head.address)
 
     def _finish_ray(self) -> None:
-        """Waits for the cluster, puts the theories on it, and makes it known to the gateway."""
+        """Waits until the theories run on the cluster, and makes it known to the gateway."""
         assert self._head is not None
+        assert self._deployer is not None
         with self._step("Ray"):
             self._head.wait_until_up(self._is_stopping)
             self._raise_if_stopping()
-        with self._step("theories on Ray Serve"):
-            self._deploy(self._head)
+        is_first = not (self._folder / "numba").exists()
+        with self._step("theories on Ray Serve" + (", compiled for the first time" if is_first else "")):
+            while self._deployer.poll() is None:
+                self._raise_if_stopping()
+                if self._head.child.poll() is not None:
+                    self._deployer.kill()
+                time.sleep(POLL_SECONDS)
+        if self._deployer.returncode != 0:
+            raise self._child_failed("deploy", self._deployer.returncode)
         session = read_session(self._folder)
         assert session is not None
         self._record(replace(session, deployed=True))
-
-    def _deploy(self, head: RayHead) -> None:
-        deployer = self._spawn("deploy", "-m", "serving.app", "deploy", head.address)
-        while deployer.poll() is None:
-            if self._is_stopping() or head.child.poll() is not None:
-                deployer.kill()
-                deployer.wait()
-                self._raise_if_stopping()
-            time.sleep(POLL_SECONDS)
-        if deployer.returncode != 0:
-            raise self._child_failed("deploy", deployer.returncode)
 
     def _spawn(self, log_name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """A process of ours that dies with us and logs to its own file."""
@@ -303,12 +302,9 @@ class Supervisor:
         return tuple(process for process in descendants(os.getpid()) if process.pid not in keep)
 
     def _children(self) -> set[int]:
-        children = set()
-        if self._gateway is not None:
-            children.add(self._gateway.pid)
-        if self._head is not None:
-            children.add(self._head.child.pid)
-        return children
+        """The processes that we started and wait for ourselves."""
+        own = [self._gateway, self._deployer, None if self._head is None else self._head.child]
+        return {child.pid for child in own if child is not None}
 
     def _record(self, session: Session) -> None:
         write_session(self._folder, replace(session, processes=descendants(os.getpid())))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,16 +18,14 @@ from typing import Final, Protocol
 
 from core.errors import Code, CrpbotError
 from core.settings import Settings
+from serving.preflight import check_ports, end_earlier_run, wanted_ports
 from serving.processes import (
     Process,
     adopt_orphans,
-    command_line,
     descendants,
     die_with_parent,
     identify,
-    is_free,
     kill,
-    listeners,
     reap_orphans,
 )
 from serving.ray_head import RayHead, child_environment, write_token
@@ -45,18 +42,18 @@ LIFE_THAT_COUNTS_SECONDS: Final = 60.0  # a life this long forgets the failures 
 LOG_LINES: Final = 15
 
 
+class Stopwatch(Protocol):
+    """A step under way."""
+
+    def done(self) -> None: ...
+
+
 class Progress(Protocol):
     """How the supervisor tells a person what it does."""
 
     def step(self, name: str) -> Stopwatch: ...
 
     def note(self, words: str) -> None: ...
-
-
-class Stopwatch(Protocol):
-    """A step under way."""
-
-    def done(self) -> None: ...
 
 
 class Stopped(Exception):  # noqa: N818  # an order, not an error
@@ -102,8 +99,10 @@ class Supervisor:
         return 0
 
     def _prepare(self) -> None:
-        self._clean_up_earlier_run()
-        self._check_ports()
+        ended = end_earlier_run(self._folder)
+        if ended:
+            self._progress.note(f"ended {ended} processes that an earlier run left behind")
+        check_ports(wanted_ports(self._settings))
         for folder in (self._folder, self._folder / "logs"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._uses_ray:
@@ -115,45 +114,6 @@ class Supervisor:
             migration = self._spawn("database", "-m", "cli.main", "db", "upgrade")
             if migration.wait() != 0:
                 raise self._child_failed("database", migration.returncode)
-
-    def _clean_up_earlier_run(self) -> None:
-        """Ends what a killed supervisor of this folder left behind: its recorded processes and no others."""
-        session = read_session(self._folder)
-        if session is None:
-            return
-        owner = Process(*session.supervisor)
-        if identify(owner.pid) == owner:
-            raise CrpbotError(
-                Code.FAILED_PRECONDITION,
-                f"a server already runs from {self._folder} (pid {owner.pid}); end it, or set "
-                "CRPBOT__RUNTIME__STATE_FOLDER to another folder",
-                reason="ALREADY_RUNNING",
-            )
-        ended = kill(Process(*each) for each in session.processes)
-        shutil.rmtree(session.temp_folder, ignore_errors=True)
-        forget_session(self._folder)
-        if ended:
-            self._progress.note(f"ended {len(ended)} processes that an earlier run left behind")
-
-    def _check_ports(self) -> None:
-        http, grpc = self._settings.http, self._settings.grpc
-        wanted = [
-            ("REST", http.host, http.port, "CRPBOT__HTTP__PORT"),
-            ("gRPC", grpc.host, grpc.port, "CRPBOT__GRPC__PORT"),
-        ]
-        if self._uses_ray:
-            wanted.append(
-                ("Ray dashboard", "127.0.0.1", self._settings.ray.dashboard_port, "CRPBOT__RAY__DASHBOARD_PORT")
-            )
-        for purpose, host, port, setting in wanted:
-            if port and not is_free(host, port):
-                owner = next((each.pid for each in listeners() if each.port == port and each.pid is not None), None)
-                who = f"pid {owner}: {command_line(owner)}" if owner is not None else "a process of another user"
-                raise CrpbotError(
-                    Code.FAILED_PRECONDITION,
-                    f"port {port} for {purpose} is taken by {who}; end that process or set {setting} to another port",
-                    reason="PORT_TAKEN",
-                )
 
     def _start_gateway(self) -> None:
         self._gateway = self._spawn("gateway", "-m", "serving.app", "gateway")

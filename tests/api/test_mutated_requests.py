@@ -6,13 +6,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
 from tests.api.gateways import Running
 
-MANY = 520  # of each kind: more than a thousand broken and unbroken requests in all
+MANY = 320  # drawn of each kind, most of them sent twice: more than a thousand requests in all
 
 
 def is_honest(response: Any, case: Any) -> bool:
@@ -23,11 +24,9 @@ def is_honest(response: Any, case: Any) -> bool:
     return gave_little_time and response.status_code == 504 and response.json()["reason"] == "DEADLINE_EXCEEDED"
 
 
-@pytest.mark.parametrize("count", [pytest.param(40, id="a few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [pytest.param(15, id="a few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
 def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int) -> None:
-    document = schemathesis.openapi.from_url(f"{running.rest.base_url}/openapi.json")
-    operation = document["/v1/analyze"]["POST"]
-    session = schemathesis_session()
+    operation = schemathesis.openapi.from_url(f"{running.rest.base_url}/openapi.json")["/v1/analyze"]["POST"]
     statuses: Counter[int] = Counter()
 
     def send(case: Any) -> None:
@@ -35,29 +34,27 @@ def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int)
         statuses[response.status_code] += 1
         assert is_honest(response, case), response.text
 
-    def send_with_known_symbol(case: Any) -> None:
-        """A free text is hardly ever a symbol: with one given, the request comes further."""
+    def send_twice(case: Any) -> None:
+        """As drawn, and with a symbol that exists: a drawn text hardly ever is one, and would come no further."""
+        send(case)
         if isinstance(case.body, dict):
             case.body["symbol"] = "BTC-USD"
-        send(case)
+            send(case)
 
-    for mode, sender in (
-        (GenerationMode.NEGATIVE, send),
-        (GenerationMode.POSITIVE, send),
-        (GenerationMode.POSITIVE, send_with_known_symbol),
-    ):
-        limits = settings(
-            max_examples=count,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        limits(given(operation.as_strategy(generation_mode=mode))(sender))()
-    session.close()
-    assert statuses.total() >= 3 * count * 0.9, statuses
-    assert count < MANY or statuses.total() >= 1_000
+    limits = settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    with requests.Session() as session:
+        session.trust_env = False
+        for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE):
+            limits(given(operation.as_strategy(generation_mode=mode))(send_twice))()
+    assert statuses.total() >= 3 * count, statuses
+    assert count < MANY or statuses.total() >= 1_000, statuses
     assert {400, 404, 422} <= set(statuses), statuses
     running.assert_alive()
 
@@ -69,12 +66,3 @@ def test_other_methods_and_stray_parameters_do_no_harm(running: Running, path: s
         assert answer.status_code in (200, 405)
         assert (answer.status_code == 200) == (method == "GET" or (method == "HEAD" and path == "/openapi.json"))
     running.assert_alive()
-
-
-def schemathesis_session() -> Any:
-    """Connections that no proxy of the environment sees."""
-    import requests
-
-    session = requests.Session()
-    session.trust_env = False
-    return session

@@ -62,11 +62,11 @@ accuracy: .venv/.installed-dev ## the theories against their ground truth: make 
 	@ACCURACY_SEED=$(or $(SEED),20261121) ACCURACY_N=$(or $(N),1) $(PYTEST) -s tests/accuracy
 
 bench: .venv/.installed-dev ## measure: theories against libraries, gateway against bare servers
-	@$(BIN)/python bench/theories.py
-	@$(BIN)/python bench/gateway.py
+	@$(BIN)/python -m bench.theories
+	@$(BIN)/python -m bench.gateway
 
 loadtest: .venv/.installed-dev ## 30 s of load on a server of its own, with a table at the end
-	@$(BIN)/python loadtests/run.py
+	@$(BIN)/python -m loadtests.run
 
 protos: .venv/.installed-dev ## generate the gRPC code
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protos/crpbot.proto

@@ -38,17 +38,21 @@ class Load:
         return 1_000 * ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
-class Target:
-    """A server under one request: an address, and a way to open connections to it."""
+Open = Callable[[AsyncExitStack, int], Awaitable[Sequence[Call]]]
+"""Opens what that many callers need, as long as the stack stands."""
 
-    def __init__(self, name: str, opened: Callable[[AsyncExitStack], Awaitable[Call]]) -> None:
-        self.name = name
-        self._opened = opened
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server under one request."""
+
+    name: str
+    open: Open
 
     async def load(self, *, concurrency: int, warm_up_seconds: float, seconds: float) -> Load:
         """That many callers, each asking again as soon as it is answered; the beginning is thrown away."""
         async with AsyncExitStack() as stack:
-            calls = [await self._opened(stack) for _ in range(concurrency)]
+            calls = await self.open(stack, concurrency)
             await asyncio.gather(*(_ask_until(call, time.perf_counter() + warm_up_seconds) for call in calls))
             started = time.perf_counter()
             taken = await asyncio.gather(*(_ask_until(call, started + seconds) for call in calls))
@@ -65,33 +69,34 @@ def rest(name: str, port: int, body: Body) -> Target:
     )
     request = head.encode() + content
 
-    async def opened(stack: AsyncExitStack) -> Call:
-        reader, writer = await stack.enter_async_context(_connection(port))
+    async def open_connections(stack: AsyncExitStack, callers: int) -> Sequence[Call]:
+        return [_over(*await stack.enter_async_context(_connection(port)), request) for _ in range(callers)]
 
-        async def call() -> None:
-            writer.write(request)
-            await _read_answer(reader)
-
-        return call
-
-    return Target(name, opened)
+    return Target(name, open_connections)
 
 
 def rpc(name: str, address: str, body: Body) -> Target:
-    """The same over gRPC, each caller on a channel of its own as each REST caller has its connection."""
+    """The same over gRPC. One channel carries all callers, as in a real client; HTTP/1.1 needs one for each."""
     request = crpbot_pb2.AnalyzeRequest(**body)
 
-    async def opened(stack: AsyncExitStack) -> Call:
-        options = [("grpc.use_local_subchannel_pool", 1)]  # otherwise all channels share one connection
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options))
+    async def open_channel(stack: AsyncExitStack, callers: int) -> Sequence[Call]:
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
         analyze = crpbot_pb2_grpc.AnalysisServiceStub(channel).Analyze  # type: ignore[no-untyped-call]  # generated
 
         async def call() -> None:
             await analyze(request, timeout=TIMEOUT_SECONDS)
 
-        return call
+        return [call] * callers
 
-    return Target(name, opened)
+    return Target(name, open_channel)
+
+
+def _over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> Call:
+    async def call() -> None:
+        writer.write(request)
+        await _read_answer(reader)
+
+    return call
 
 
 async def _ask_until(call: Call, end: float) -> Sequence[float]:

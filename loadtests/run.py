@@ -104,8 +104,8 @@ def print_outcome(outcome: Outcome) -> None:
     console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Operation", no_wrap=True)
-    for column in ("Requests", "Failures", "per s", "median ms", "p95 ms", "p99 ms"):
-        table.add_column(column, justify="right")
+    for column in ("Requests", "Failures", "per s", "p50 ms", "p95 ms", "p99 ms"):
+        table.add_column(column, justify="right", no_wrap=True)
     for each in outcome.operations:
         failures = f"[red]{each.failures}[/]" if each.failures else "0"
         p99 = "-" if each.p99_ms is None else f"{each.p99_ms:.1f}"

@@ -47,7 +47,7 @@ def load_groups(path: Path | None, known: Sequence[str]) -> tuple[Group, ...]:
     """The groups of a file (None: the shipped one). Every known theory must stand in exactly one group."""
     source = path or SHIPPED
     try:
-        content: Any = yaml.safe_load(source.read_text())  # Any: whatever the file holds; checked in the next line
+        content: Any = yaml.safe_load(source.read_bytes())  # Any: whatever the file holds; checked in the next line
         entries = _File.model_validate(content).groups
     except OSError as error:
         raise _bad(source, f"cannot be read: {error.strerror}") from None

@@ -28,6 +28,10 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 
 
+# Ends with the first of the cluster's processes that ends, whichever it is.
+WATCH: Final = "import os; os.wait(); os._exit(1)"
+
+
 def set_environment(token_file: str) -> None:
     """Prepares this process for `import ray`."""
     os.environ.update(ENVIRONMENT)
@@ -41,11 +45,19 @@ def by_value(handle: Any) -> Any:  # Any: Ray's handles are untyped
 
 
 def start_head(arguments: list[str]) -> None:
-    """`ray start` without the Ray Client server, which it would start on a head unasked: nobody here needs it."""
+    """`ray start` without what it starts on a head unasked: the Ray Client server, and the autoscaler's monitor.
+
+    Nobody here is a Ray client, and one machine does not scale: two processes less. And once all is up, this process
+    becomes a watch of a few MiB where Ray's own would keep 130: the kernel ends its children when it ends, as before.
+    """
+    from ray._private import node as node_module
     from ray.scripts import scripts as module
 
-    scripts: Any = module  # Any: a private module without types
+    scripts: Any = module  # Any: private modules without types
     scripts.get_ray_client_dependency_error = lambda: "not wanted here"
+    node: Any = node_module.Node
+    node.start_monitor = lambda self: None
+    node.dead_processes = lambda self: os.execv(sys.executable, [sys.executable, "-S", "-E", "-c", WATCH])  # noqa: S606
     sys.argv = ["ray", "start", "--head", *arguments]
     scripts.main()
 

@@ -7,13 +7,12 @@ import threading
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from core.adapters.grid import closed_candles
 from core.analysis import CandleColumns, CcxtCandles, Findings, Reading
-from core.market import INTERVAL_SECONDS, Candles, Windows
+from core.market import Candles, Windows
 
 NOW = datetime(2026, 3, 2, 12, 2, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1_000)
@@ -107,13 +106,3 @@ class HeldAnalysts(FakeAnalysts):
         self.entered.set()
         await asyncio.to_thread(self.released.wait, timeout_seconds)
         return await super().analyze(batches, theories, timeout_seconds=timeout_seconds)
-
-
-def seconds_of(interval: str) -> int:
-    """Length of a candle."""
-    return INTERVAL_SECONDS[interval]
-
-
-def plain(value: Any) -> Any:  # Any: JSON of every kind passes through
-    """Tuples as the lists that JSON makes of them."""
-    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

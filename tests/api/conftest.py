@@ -9,7 +9,7 @@ import pytest
 from tests.api.gateways import Running, running_gateway
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[Running]:
     """A gateway over the fake market and the real theories."""
     with running_gateway() as gateway:

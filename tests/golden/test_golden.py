@@ -23,7 +23,9 @@ FOLDER = Path(__file__).parent
 READINGS = (
     Reading("hurst_exponent", {"hurst": 0.612, "low": 0.55, "high": 0.674}, 0.25, "trending: moves tend to go on"),
     Reading("market_context", {}, 0.0, "", "no market data: the provider gave none"),
-    Reading("shannon_entropy", {"entropy": 1.0, "tiny": 5e-324, "huge": 1.7976931348623157e308}, -1.0, "µ ≈ 0 — “flat”"),
+    Reading(
+        "shannon_entropy", {"entropy": 1.0, "tiny": 5e-324, "huge": 1.7976931348623157e308}, -1.0, "µ ≈ 0 — “flat”"
+    ),
 )
 MISSING = (Missing("monte_carlo", "deadline", "the deadline had passed before its turn came"),)
 RESPONSE = AnalyzeResponse(

@@ -1,0 +1,193 @@
+"""The desk: which windows it reads, how it asks the analysts, and what it says of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from core.analysis import Analysis, AnalyzeRequest, Findings, Missing, Reading
+from core.analyzers import discover
+from core.desk import MAX_WINDOWS, Defaults, Desk
+from core.errors import Code, CrpbotError
+from core.market import Windows
+from core.ports import Analysts
+from tests.fakes import (
+    NOW_MS,
+    SLOW_SYMBOL,
+    FakeAnalysts,
+    FakeMarket,
+    as_ccxt,
+    as_columns,
+    fixed_clock,
+    walk_candles,
+)
+
+THEORIES = tuple(discover())
+
+
+def desk(analysts: Analysts | None = None, market: FakeMarket | None = None) -> Desk:
+    return Desk(
+        market=market or FakeMarket(),
+        analysts=analysts or FakeAnalysts(),
+        now=fixed_clock,
+        defaults=Defaults(interval="5m", window=300),
+    )
+
+
+async def analyze(request: AnalyzeRequest, analysts: Analysts | None = None) -> tuple[Analysis, ...]:
+    return (await desk(analysts).analyze(request, timeout_seconds=5.0)).analyses
+
+
+async def test_the_answer_says_what_was_read() -> None:
+    (found,) = await analyze(AnalyzeRequest(symbol="btc/usd"))
+    close = walk_candles("BTC-USD", count=300).close[-1]
+    assert (found.symbol, found.interval, found.window) == ("BTC-USD", "5m", 300)
+    assert (found.source, found.synthetic) == ("fake", True)
+    assert found.as_of == datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    assert found.price == Decimal(repr(float(close)))
+    assert [reading.theory for reading in found.readings] == list(THEORIES)
+    assert found.coverage == 1.0
+
+
+async def test_analyses_come_in_the_order_of_the_request_whatever_their_shape() -> None:
+    own = [walk_candles("SOL-USD", "1h", 260), walk_candles("XRP-USD", "5m", 400)]
+    request = AnalyzeRequest(
+        symbol="BTC-USD",
+        symbols=("ETH-USD", "ADA-USD"),
+        candles=tuple(as_columns(candles) for candles in own),
+        ccxt=(as_ccxt(walk_candles("POL-USD", "1h", 260)), as_ccxt(walk_candles("BTC-USD", "5m", 250))),
+    )
+    analysts = FakeAnalysts()
+    found = await analyze(request, analysts)
+    shapes = [(one.symbol, one.interval, one.window, one.source) for one in found]
+    assert shapes == [
+        ("BTC-USD", "5m", 300, "fake"),
+        ("ETH-USD", "5m", 300, "fake"),
+        ("ADA-USD", "5m", 300, "fake"),
+        ("SOL-USD", "1h", 260, "request"),
+        ("XRP-USD", "5m", 300, "request"),
+        ("POL-USD", "1h", 260, "request"),
+        ("BTC-USD", "5m", 250, "request"),
+    ]
+    for one in found:
+        assert one.readings[0].words.endswith(f" of {one.symbol}")
+        assert Decimal(repr(one.readings[0].values["price"])) == one.price
+    ((batches, theories),) = analysts.calls
+    assert theories == THEORIES
+    assert [(batch.symbols, batch.interval, batch.length) for batch in batches] == [
+        (("BTC-USD", "ETH-USD", "ADA-USD", "XRP-USD"), "5m", 300),
+        (("SOL-USD", "POL-USD"), "1h", 260),
+        (("BTC-USD",), "5m", 250),
+    ]
+
+
+async def test_the_market_is_asked_once_for_all_symbols() -> None:
+    market = FakeMarket()
+    request = AnalyzeRequest(symbols=("ETH-USD", "BTC-USD"), interval="1h", window=200)
+    await desk(market=market).analyze(request, timeout_seconds=5.0)
+    assert market.asked == [(("ETH-USD", "BTC-USD"), "1h", 200)]
+
+
+async def test_the_market_is_not_asked_for_the_callers_own_candles() -> None:
+    market = FakeMarket()
+    own = AnalyzeRequest(candles=(as_columns(walk_candles(count=250)),))
+    await desk(market=market).analyze(own, timeout_seconds=5.0)
+    assert market.asked == []
+
+
+@pytest.mark.parametrize(("sent", "window", "read"), [(200, None, 200), (900, None, 300), (900, 700, 700)])
+async def test_own_candles_are_read_as_far_as_the_window_goes(sent: int, window: int | None, read: int) -> None:
+    candles = walk_candles(count=sent)
+    analysts = FakeAnalysts()
+    (found,) = await analyze(AnalyzeRequest(candles=(as_columns(candles),), window=window), analysts)
+    assert (found.window, found.synthetic) == (read, False)
+    (windows,) = analysts.calls[0][0]
+    assert windows.close[0].tolist() == candles.close[-read:].tolist()
+
+
+async def test_own_candles_may_close_at_this_very_instant() -> None:
+    own = as_columns(walk_candles(interval="1m", count=200, now_ms=NOW_MS + 30_000))
+    with pytest.raises(CrpbotError, match=r"candles\.0\.open_times_ms: row 199: the candle closes at .*12:03:00"):
+        await analyze(AnalyzeRequest(candles=(own,)))
+    on_time = Desk(
+        market=FakeMarket(),
+        analysts=FakeAnalysts(),
+        now=lambda: datetime(2026, 3, 2, 12, 3, tzinfo=UTC),
+        defaults=Defaults("5m", 300),
+    )
+    assert (await on_time.analyze(AnalyzeRequest(candles=(own,)), timeout_seconds=5.0)).analyses
+
+
+async def test_as_many_windows_as_allowed_are_answered() -> None:
+    own = as_columns(walk_candles(count=200))
+    assert len(await analyze(AnalyzeRequest(candles=(own,) * MAX_WINDOWS))) == MAX_WINDOWS
+
+
+async def test_theories_are_asked_once_each_in_the_order_of_the_catalogue() -> None:
+    analysts = FakeAnalysts()
+    wanted = (THEORIES[1], THEORIES[0], THEORIES[1])
+    await analyze(AnalyzeRequest(symbol="BTC-USD", theories=wanted), analysts)
+    assert analysts.calls[0][1] == THEORIES[:2]
+
+
+class PartialAnalysts(FakeAnalysts):
+    """The first theory has a problem, the second does not answer, the third does."""
+
+    async def analyze(
+        self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
+    ) -> list[list[Findings]]:
+        problem = Reading(theories[0], {}, 0.0, "", "undefined on a flat market")
+        number = Reading(theories[2], {"value": 1.0}, 0.5, "up")
+        gap = Missing(theories[1], "deadline", "too late")
+        return [[Findings((problem, number), (gap,))] * len(batch) for batch in batches]
+
+
+async def test_coverage_counts_only_theories_that_gave_a_number() -> None:
+    (found,) = await analyze(AnalyzeRequest(symbol="BTC-USD", theories=THEORIES[:3]), PartialAnalysts())
+    assert found.coverage == pytest.approx(1 / 3)
+    assert found.missing == (Missing(THEORIES[1], "deadline", "too late"),)
+    assert [reading.theory for reading in found.readings] == [THEORIES[0], THEORIES[2]]
+
+
+class StuckAnalysts(FakeAnalysts):
+    """Never answers."""
+
+    async def analyze(
+        self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
+    ) -> list[list[Findings]]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets the event")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.02])
+@pytest.mark.parametrize("symbol", ["BTC-USD", SLOW_SYMBOL])
+async def test_a_deadline_that_passes_is_an_error_of_its_own(seconds: float, symbol: str) -> None:
+    with pytest.raises(CrpbotError, match=rf"the deadline of {max(seconds, 0):.3f} s passed") as caught:
+        await desk(StuckAnalysts()).analyze(AnalyzeRequest(symbol=symbol), timeout_seconds=seconds)
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+
+
+async def test_the_analysts_get_only_the_time_that_the_market_left() -> None:
+    class Listening(FakeAnalysts):
+        async def analyze(
+            self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
+        ) -> list[list[Findings]]:
+            self.seconds = timeout_seconds
+            return await super().analyze(batches, theories, timeout_seconds=timeout_seconds)
+
+    analysts = Listening()
+    await analyze(AnalyzeRequest(symbol=SLOW_SYMBOL), analysts)
+    assert 0 < analysts.seconds <= 4.65
+
+
+def test_the_catalogue_lists_every_theory_with_its_numbers() -> None:
+    listed = desk().list_theories().theories
+    assert tuple(theory.name for theory in listed) == THEORIES
+    for theory in listed:
+        assert theory.summary
+        assert theory.fields
+        assert theory.min_length <= 200

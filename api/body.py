@@ -89,7 +89,7 @@ async def _read_bounded(request: Request, max_bytes: int, seconds: float) -> byt
                 chunks.append(chunk)
     except TimeoutError:
         raise CrpbotError(
-            Code.MALFORMED, f"the body did not arrive within {seconds:g} s", reason="BODY_TIMEOUT"
+            Code.REQUEST_TIMEOUT, f"the body did not arrive within {seconds:g} s", reason="BODY_TIMEOUT"
         ) from None
     except ClientDisconnect:
         raise CrpbotError(Code.MALFORMED, "the connection ended inside the body", reason="BODY_TRUNCATED") from None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 logger = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 2.0
 
 Check = Callable[[], Awaitable[str | None]]
 """Gives None when all is well, else a sentence that says what is wrong."""
@@ -37,7 +41,8 @@ class Readiness:
 
     async def check(self) -> Health:
         """Every condition, asked now."""
-        conditions = [Condition(name, await _ask(name, check)) for name, check in self._checks.items()]
+        problems = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))
+        conditions = [Condition(name, problem) for name, problem in zip(self._checks, problems, strict=True)]
         if self.draining:
             conditions.append(Condition("gateway", "is stopping and takes no new work"))
         return Health(all(condition.problem is None for condition in conditions), tuple(conditions))
@@ -46,7 +51,10 @@ class Readiness:
 async def _ask(name: str, check: Check) -> str | None:
     """A check that raises makes us not ready like one that finds a problem; gRPC health must never stand still."""
     try:
-        return await check()
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"the check did not end within {CHECK_SECONDS:g} s"
     except Exception as error:  # whatever it is, it is in the log, and the gateway is not ready
         logger.exception("the check of %s failed", name)
         return f"the check itself failed with {type(error).__name__}; the log has the trace"

@@ -45,6 +45,7 @@ def create_app(
         docs_url="/docs",
         redoc_url=None,
         separate_input_output_schemas=False,
+        redirect_slashes=False,
     )
     _add_errors(app)
     _add_analysis(app, desk, metrics, default_timeout_seconds, patience)
@@ -136,7 +137,7 @@ def _timeout(request: Request, default_seconds: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
+    if "_" in text or not 0 < seconds < math.inf:  # Python's own numbers may hold underscores
         raise invalid(TIMEOUT_HEADER, f"{text[:32]!r} is not a positive number of seconds")
     return min(seconds, MAX_TIMEOUT_SECONDS)
 

@@ -115,7 +115,7 @@ def create_server(desk: Desk, metrics: Metrics, *, default_timeout_seconds: floa
         method.name: grpc.unary_unary_rpc_method_handler(getattr(service, method.name)) for method in DESCRIPTOR.methods
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
-    servicer = health.aio.HealthServicer()
+    servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs do not know it
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)

@@ -99,7 +99,7 @@ def _inward_items(name: str, item: Any) -> Callable[[Message, str], Any]:
             from_message(value, shape, path=f"{path}{name}.{index}.")
             for index, value in enumerate(getattr(message, name))
         )
-    return lambda message, path: tuple(getattr(message, name))
+    return lambda message, path: tuple(getattr(message, name)[:])  # a slice is copied in C
 
 
 def _scalar(hint: Any) -> Convert:

@@ -24,6 +24,7 @@ from core.errors import CrpbotError
 from core.settings import Settings
 from core.settings_values import mask_database_url
 from serving.configuration import load
+from serving.preflight import wanted_ports
 from serving.processes import Listener, Process, command_line, descendants, identify, is_free, listeners
 from serving.session import read_session
 
@@ -113,13 +114,7 @@ def check_database(settings: Settings) -> Finding:
 
 def check_ports(settings: Settings, sockets: Sequence[Listener], family: frozenset[int]) -> Iterator[Finding]:
     """Free, or taken by the server that runs from our state folder."""
-    wanted = [
-        ("REST", settings.http.host, settings.http.port, "CRPBOT__HTTP__PORT"),
-        ("gRPC", settings.grpc.host, settings.grpc.port, "CRPBOT__GRPC__PORT"),
-    ]
-    if settings.serving.mode == "ray":
-        wanted.append(("Ray dashboard", "127.0.0.1", settings.ray.dashboard_port, "CRPBOT__RAY__DASHBOARD_PORT"))
-    for purpose, host, port, setting in wanted:
+    for purpose, host, port, setting in wanted_ports(settings):
         check = f"port {port}"
         owner = next((each.pid for each in sockets if each.port == port and each.pid is not None), None)
         if owner in family:

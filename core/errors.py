@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+SHOWN_CHARACTERS: Final = 64  # of a value that somebody sent
 
 
 class Code(Enum):
@@ -22,6 +26,7 @@ class Code(Enum):
     RESOURCE_EXHAUSTED = "resource_exhausted"
     UNAUTHENTICATED = "unauthenticated"
     PERMISSION_DENIED = "permission_denied"
+    REQUEST_TIMEOUT = "request_timeout"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     UNAVAILABLE = "unavailable"
     UNIMPLEMENTED = "unimplemented"
@@ -57,6 +62,17 @@ class CrpbotError(Exception):
         self.reason = reason
         self.violations = violations
         self.retry_after_seconds = retry_after_seconds
+
+
+def unknown(field: str, what: str, found: str, known: Iterable[str]) -> CrpbotError:
+    """The caller named something that does not exist."""
+    detail = f"unknown {what} {found[:SHOWN_CHARACTERS]!r}; known are {', '.join(known)}"
+    return CrpbotError(
+        Code.NOT_FOUND,
+        f"{field}: {detail}",
+        reason=f"UNKNOWN_{what.upper()}",
+        violations=(Violation(field, detail),),
+    )
 
 
 def invalid(field: str, detail: str, *, reason: str = "INVALID_FIELD") -> CrpbotError:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import Code, CrpbotError, invalid
+from core.errors import invalid, unknown
 
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
@@ -36,11 +36,7 @@ def parse_symbol(text: str, *, field: str = "symbol") -> str:
     """`BTC-USD`, `BTC/USD` and `btc-usd` are the same market; an unknown one is refused by name."""
     symbol = text.strip().upper().replace("/", "-")
     if symbol not in SYMBOLS:
-        raise CrpbotError(
-            Code.NOT_FOUND,
-            f"{field}: unknown symbol {text[:32]!r}; known are {', '.join(SYMBOLS)}",
-            reason="UNKNOWN_SYMBOL",
-        )
+        raise unknown(field, "symbol", text, SYMBOLS)
     return symbol
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from core.analysis import Findings, Missing, Reading
 from core.analyzers import Analyzer, discover, evaluate
+from core.errors import Code, CrpbotError
 from core.market import Windows
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ class LocalAnalysts:
         self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
     ) -> list[list[Findings]]:
         deadline = self._monotonic() + timeout_seconds
-        return await asyncio.to_thread(compute, batches, theories, lambda: deadline - self._monotonic())
+        found = await asyncio.to_thread(compute, batches, theories, lambda: deadline - self._monotonic())
+        refuse_silence(found, timeout_seconds)
+        return found
 
 
 def absent(theories: Sequence[str], reason: str, detail: str) -> Findings:
@@ -59,6 +62,28 @@ def merge(parts: Sequence[Findings]) -> Findings:
     readings = sorted((reading for part in parts for reading in part.readings), key=lambda reading: reading.theory)
     missing = sorted((gap for part in parts for gap in part.missing), key=lambda gap: gap.theory)
     return Findings(tuple(readings), tuple(missing))
+
+
+def refuse_silence(answers: Sequence[Sequence[Findings]], timeout_seconds: float) -> None:
+    """An answer without a single reading is none: the caller gets the reason as an error."""
+    rows = [findings for answer in answers for findings in answer]
+    if any(findings.readings for findings in rows):
+        return
+    first = rows[0].missing[0]
+    if all(gap.reason == "failed" for findings in rows for gap in findings.missing):
+        return  # the theories did run; that each of them failed is what the answer says
+    if first.reason == "deadline":
+        raise CrpbotError(
+            Code.DEADLINE_EXCEEDED,
+            f"no theory answered within the deadline of {timeout_seconds:.3f} s: {first.detail}",
+            reason="DEADLINE_EXCEEDED",
+        )
+    raise CrpbotError(
+        Code.UNAVAILABLE,
+        f"no theory can be computed at present: {first.detail}; /health/ready shows when it can",
+        reason="ANALYSTS_UNAVAILABLE",
+        retry_after_seconds=2.0,
+    )
 
 
 def _outcomes(analyzer: Analyzer, batch: Windows, seconds_left: Callable[[], float]) -> Sequence[Outcome]:

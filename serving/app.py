@@ -21,10 +21,11 @@ from core.analyzers import discover
 from core.desk import Defaults, Desk
 from core.errors import CrpbotError
 from core.market import instant
-from core.panel import LocalAnalysts
+from core.panel import LocalAnalysts, warm_up
 from core.ports import Analysts
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
+from serving.analysts import samples
 from serving.configuration import load
 from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
@@ -86,6 +87,7 @@ async def run_gateway(settings: Settings) -> None:
     ledger = await open_ledger(settings)
     checks: dict[str, Check] = {"ledger": lambda: problem_of(ledger)}
     if settings.serving.mode == "inprocess":
+        await asyncio.to_thread(warm_up, samples(), tuple(discover()))
         desk = build_local_desk(settings)
         following = None
     else:

@@ -1,7 +1,8 @@
 """Requests that wait for a busy replica travel together: one call carries many windows and costs one hop.
 
 A handle call costs about as much whatever it carries, and no row of a batch sees another, so joining requests changes
-no answer. A lone request is never held back: it is only while all replicas are busy that others gather behind it.
+no answer. A lone request is never held back. While a call is under way, those that follow gather behind it until a call
+is worth its cost or they have waited two milliseconds, which is less than the call that they save.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from core.errors import Code, CrpbotError
 from core.market import Windows, join_windows
 
 MAX_ROWS: Final = 64  # windows in one call: more would keep a replica from everybody else for too long
+WORTH_A_CALL: Final = 8  # windows that justify one more call beside those under way
+PATIENCE_SECONDS: Final = 0.002  # what a request waits for company at most, and only behind a call under way
 MAX_WAITING: Final = 1_024  # windows waiting; past this the honest answer is "too busy"
 
 Send = Callable[[Sequence[Windows], Sequence[str], float], Awaitable[list[list[Findings]]]]
@@ -28,6 +31,7 @@ class Job:
 
     batches: Sequence[Windows]
     theories: Sequence[str]
+    arrived: float
     deadline: float
     answer: asyncio.Future[list[list[Findings]]]
 
@@ -45,13 +49,15 @@ class Coalescer:
         self._waiting: deque[Job] = deque()
         self._waiting_rows = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def submit(
         self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
     ) -> list[list[Findings]]:
         """The findings for these batches, computed alone or together with others'."""
         loop = asyncio.get_running_loop()
-        job = Job(batches, theories, loop.time() + timeout_seconds, loop.create_future())
+        now = loop.time()
+        job = Job(batches, theories, now, now + timeout_seconds, loop.create_future())
         if self._waiting_rows + job.rows > MAX_WAITING:
             raise CrpbotError(
                 Code.UNAVAILABLE,
@@ -66,13 +72,28 @@ class Coalescer:
             return await job.answer
 
     def _start_calls(self) -> None:
-        while self._free and self._waiting:
+        while self._free and self._waiting and self._is_worth_a_call():
             jobs = self._take()
             if jobs:
                 self._free -= 1
                 task = asyncio.get_running_loop().create_task(self._call(jobs))
                 self._running.add(task)
-                task.add_done_callback(self._running.discard)
+
+    def _is_worth_a_call(self) -> bool:
+        """Whether those waiting should leave now; if not, an alarm is set for when their patience ends."""
+        if not self._running or self._waiting_rows >= WORTH_A_CALL:
+            return True
+        loop = asyncio.get_running_loop()
+        leaves = self._waiting[0].arrived + PATIENCE_SECONDS
+        if loop.time() >= leaves:
+            return True
+        if self._alarm is None:
+            self._alarm = loop.call_at(leaves, self._patience_ended)
+        return False
+
+    def _patience_ended(self) -> None:
+        self._alarm = None
+        self._start_calls()
 
     def _take(self) -> list[Job]:
         """The next jobs that ask for the same theories and fit into one call; those given up on are dropped."""
@@ -107,6 +128,7 @@ class Coalescer:
                     job.answer.set_exception(error)
         finally:
             self._free += 1
+            self._running.discard(asyncio.current_task())
             self._start_calls()
 
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from core.analysis import Findings
-from core.errors import Code, CrpbotError
 from core.market import Windows
-from core.panel import absent, merge
+from core.panel import absent, merge, refuse_silence
 from serving.coalesce import Coalescer
 from serving.groups import Group
 
@@ -135,31 +134,9 @@ class ServeAnalysts:
             [merge([part[index][row] for part in parts]) for row in range(len(batch))]
             for index, batch in enumerate(batches)
         ]
-        _refuse_if_silent(merged, timeout_seconds)
+        refuse_silence(merged, timeout_seconds)
         return merged
 
 
 def _nothing(batches: Sequence[Windows], theories: Sequence[str], reason: str, detail: str) -> list[list[Findings]]:
     return [[absent(theories, reason, detail)] * len(batch) for batch in batches]
-
-
-def _refuse_if_silent(answers: Sequence[Sequence[Findings]], timeout_seconds: float) -> None:
-    """An answer without a single reading is none: the caller gets the reason as an error."""
-    rows = [findings for answer in answers for findings in answer]
-    if any(findings.readings for findings in rows):
-        return
-    first = rows[0].missing[0]
-    if all(gap.reason == "failed" for findings in rows for gap in findings.missing):
-        return  # the theories did run; that each of them failed is what the answer says
-    if first.reason == "deadline":
-        raise CrpbotError(
-            Code.DEADLINE_EXCEEDED,
-            f"no theory answered within the deadline of {timeout_seconds:.3f} s: {first.detail}",
-            reason="DEADLINE_EXCEEDED",
-        )
-    raise CrpbotError(
-        Code.UNAVAILABLE,
-        f"no theory can be computed at present: {first.detail}; /health/ready shows when it can",
-        reason="ANALYSTS_UNAVAILABLE",
-        retry_after_seconds=2.0,
-    )

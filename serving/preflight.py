@@ -62,6 +62,7 @@ def end_earlier_run(folder: Path) -> int:
             reason="ALREADY_RUNNING",
         )
     ended = kill(Process(*each) for each in session.processes)
-    shutil.rmtree(session.temp_folder, ignore_errors=True)
+    if session.temp_folder:
+        shutil.rmtree(session.temp_folder, ignore_errors=True)
     forget_session(folder)
     return len(ended)

@@ -14,12 +14,12 @@ TOKEN: Final = "ray-token"  # noqa: S105  # the name of the file, not the token
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One life of the local Ray cluster. `processes` are (pid, start time) of all that belongs to it."""
+    """One server that runs, and the life of its Ray cluster if it has one. Processes are (pid, start time)."""
 
-    id: str
-    address: str
-    temp_folder: str
     supervisor: tuple[int, int]
+    id: str = ""
+    address: str = ""
+    temp_folder: str = ""
     processes: tuple[tuple[int, int], ...] = ()
     deployed: bool = False
 

@@ -105,6 +105,7 @@ class Supervisor:
         check_ports(wanted_ports(self._settings))
         for folder in (self._folder, self._folder / "logs"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._record(self._session())
         if self._uses_ray:
             write_token(token_file(self._folder))
 
@@ -131,12 +132,7 @@ class Supervisor:
                 log=log,
             )
         self._record(
-            Session(
-                id=self._head.id,
-                address=self._head.address,
-                temp_folder=self._head.temp_folder,
-                supervisor=identify(os.getpid()) or (os.getpid(), 0),
-            )
+            replace(self._session(), id=self._head.id, address=self._head.address, temp_folder=self._head.temp_folder)
         )
         self._deployer = self._spawn("deploy", "-m", "serving.app", "deploy", self._head.address)
 
@@ -265,6 +261,10 @@ class Supervisor:
         """The processes that we started and wait for ourselves."""
         own = [self._gateway, self._deployer, None if self._head is None else self._head.child]
         return {child.pid for child in own if child is not None}
+
+    def _session(self) -> Session:
+        """This run, before it has a cluster."""
+        return Session(supervisor=identify(os.getpid()) or (os.getpid(), 0))
 
     def _record(self, session: Session) -> None:
         write_session(self._folder, replace(session, processes=descendants(os.getpid())))

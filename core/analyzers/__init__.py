@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from core.analysis import Columns, Field, Opinion, Reading, Theory, TheoryField, Values
-from core.errors import Code, CrpbotError
+from core.errors import unknown
 from core.market import Windows
 
 
@@ -50,11 +50,7 @@ def choose(names: tuple[str, ...]) -> tuple[str, ...]:
     known = discover()
     for name in names:
         if name not in known:
-            raise CrpbotError(
-                Code.NOT_FOUND,
-                f"theories: unknown theory {name[:64]!r}; known are {', '.join(known)}",
-                reason="UNKNOWN_THEORY",
-            )
+            raise unknown("theories", "theory", name, known)
     return tuple(name for name in known if not names or name in names)
 
 

@@ -145,7 +145,7 @@ def test_a_time_limit_that_is_none_is_refused(running: Running, text: str) -> No
         pytest.param(b"GET /" + b"a" * 17_000, 431, "HEADERS_TOO_LARGE", id="endless line"),
         pytest.param(GET.replace(b"theories", b"oracles") + b"Host: localhost\r\n\r\n", 404, "NO_SUCH_PATH", id="path"),
         pytest.param(GET.replace(b"GET", b"PUT") + b"Host: localhost\r\n\r\n", 405, "METHOD_NOT_ALLOWED", id="method"),
-        pytest.param(POST + b"Content-Length: 900\r\n\r\n{", 400, "BODY_TIMEOUT", id="half a body"),
+        pytest.param(POST + b"Content-Length: 900\r\n\r\n{", 408, "BODY_TIMEOUT", id="half a body"),
     ],
 )
 def test_bytes_that_are_no_good_request_get_a_problem(

@@ -54,7 +54,7 @@ MISTAKES = {
     "unknown symbol": Mistake({"symbol": "BTC-EUR"}, UNFOUND, "UNKNOWN_SYMBOL", "symbol", "'BTC-EUR'; known are BTC"),
     "empty symbol": Mistake({"symbol": ""}, UNFOUND, "UNKNOWN_SYMBOL", "symbol", "''"),
     "unknown among symbols": Mistake(
-        {"symbols": ["BTC-USD", "X" * 5_000]}, UNFOUND, "UNKNOWN_SYMBOL", "symbols.1", f"'{'X' * 32}'"
+        {"symbols": ["BTC-USD", "X" * 5_000]}, UNFOUND, "UNKNOWN_SYMBOL", "symbols.1", f"'{'X' * 64}'"
     ),
     "symbol twice": Mistake(
         {"symbol": "BTC-USD", "symbols": ["btc/usd"]}, INVALID, "INVALID_FIELD", "symbols.0", "BTC-USD is asked"

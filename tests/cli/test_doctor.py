@@ -277,7 +277,7 @@ def test_the_servers_processes_are_those_of_its_session_and_all_below(tmp_path: 
     me = identify(os.getpid())
     assert me is not None
     with other_program(tmp_path) as (pid, _):
-        session = Session("id", "127.0.0.1:1", str(tmp_path), supervisor=me)
+        session = Session(me, "id", "127.0.0.1:1", str(tmp_path))
         write_session(tmp_path, session)
         assert {os.getpid(), pid} <= server_family(tmp_path)
         write_session(tmp_path, replace(session, supervisor=(me.pid, me.started + 1)))

@@ -10,6 +10,7 @@ import pytest
 
 from core.analysis import Columns, Field, Findings, Missing, Opinion, Reading
 from core.analyzers import Analyzer, discover
+from core.errors import CrpbotError
 from core.market import Windows, stack_windows
 from core.panel import LocalAnalysts, absent, compute, merge, warm_up
 from tests.fakes import walk_candles
@@ -117,8 +118,16 @@ async def test_local_analysts_give_what_compute_gives() -> None:
 
 
 async def test_local_analysts_keep_the_deadline() -> None:
-    found = await LocalAnalysts(ticking([0.0, 2.0])).analyze([batch("BTC-USD")], ("sound",), timeout_seconds=1.0)
-    assert names(found[0][0]) == ([], [("sound", "deadline")])
+    found = await LocalAnalysts(ticking([0.0, 0.5, 2.0])).analyze(
+        [batch("BTC-USD")], ("sound", "delicate"), timeout_seconds=1.0
+    )
+    assert names(found[0][0]) == (["sound"], [("delicate", "deadline")])
+
+
+async def test_an_answer_without_a_single_reading_is_an_error() -> None:
+    with pytest.raises(CrpbotError) as refused:
+        await LocalAnalysts(ticking([0.0, 2.0])).analyze([batch("BTC-USD")], ("sound",), timeout_seconds=1.0)
+    assert refused.value.reason == "DEADLINE_EXCEEDED"
 
 
 def ticking(instants: list[float]) -> Callable[[], float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ from serving.analysts import samples
 from serving.configuration import load
 from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
+from serving.logs import configure_logging
 from serving.session import token_file
 
 
@@ -119,7 +119,7 @@ async def run_gateway(settings: Settings) -> None:
 def main(arguments: list[str]) -> int:
     """The processes that the supervisor starts: `gateway`, and `deploy ADDRESS`."""
     settings = load().settings
-    logging.basicConfig(level=settings.runtime.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging(settings.runtime.log_level)
     if settings.serving.mode == "ray":
         from serving.ray_private import set_environment
 

@@ -1,0 +1,94 @@
+"""Writes docs/benchmarks.md from the records of one measuring session: `python -m bench.page GATEWAY THEORIES LOAD`.
+
+GATEWAY is what `python -m bench.gateway --json GATEWAY` wrote; THEORIES and LOAD are what
+`python -m bench.theories --json` and `python -m loadtests.run --json` printed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+HEAD = """# Benchmarks
+
+Measured on {day}: {machine}. Generator, gateway and replicas share the two cores, so a rate is really CPU a request,
+and an absolute figure says as much about the machine as about the program: read the ratios, taken within one run.
+`make bench` and `make loadtest` print these tables anew; `bench/page.py` wrote this page from their records.
+"""
+
+GATEWAY = """
+## The gateway against bare servers
+
+500 candles of the caller's own and three theories in every call. "bare" is the smallest FastAPI or grpc.aio server that
+calls the same theories in its own process (`bench/bare_http.py`, `bench/bare_grpc.py`): no process border, no check of
+the candles, no deadline. One caller or sixteen in a closed loop, rounds in turn.
+
+| figure | median | min .. max | n | goal | met |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+THEORIES = """
+## The theories against libraries
+
+Microseconds a window of {length} candles, median of {rounds} rounds, one thread, {versions}.
+
+| theory | in a batch of {batch:,} | alone | library | its time | times faster | goal |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+LOAD = """
+## Load
+
+`make loadtest`: 30 s of mixed calls on both faces through Ray Serve.
+
+| operation | requests | failures | a second | p50 ms | p95 ms | p99 ms |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+Record = dict[str, Any]  # Any: decoded JSON
+
+
+def render(gateway: Record, theories: Record, load: Record) -> str:
+    """The page."""
+    parts = [HEAD.format(day=datetime.now(UTC).date(), machine=gateway["machine"]), GATEWAY]
+    parts += [_figure(each) for each in gateway["figures"]]
+    parts.append(THEORIES.format(**theories))
+    parts += [_contest(each) for each in theories["outcomes"]]
+    parts.append(f"\nAll theories on one lone window, with votes and words: {theories['all_single_us']:.0f} µs.\n")
+    parts.append(LOAD)
+    parts += [_operation(each) for each in load["operations"]]
+    return "".join(parts)
+
+
+def _figure(each: Record) -> str:
+    met = {True: "yes", False: "**no**", None: ""}[each["met"]]
+    spread = f"{each['lowest']:.3g} .. {each['highest']:.3g}"
+    median = f"{each['median']:.3g} {each['unit']}"
+    return f"| {each['name']} | {median} | {spread} | {each['n']} | {each['goal'] or ''} | {met} |\n"
+
+
+def _contest(each: Record) -> str:
+    return (
+        f"| {each['name']} | {each['batch_us']:.2f} | {each['single_us']:.1f} | {each['library']} | "
+        f"{each['library_us']:.1f} | {each['times_faster']:.1f} | {each['goal']:.0f} |\n"
+    )
+
+
+def _operation(each: Record) -> str:
+    return (
+        f"| {each['operation']} | {each['requests']:,} | {each['failures']} | {each['per_second']:.1f} | "
+        f"{each['median_ms']:.1f} | {each['p95_ms']:.1f} | {_or_dash(each['p99_ms'])} |\n"
+    )
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(*(json.loads(Path(name).read_text()) for name in sys.argv[1:4])))

@@ -18,6 +18,7 @@ help: ## list the verbs
 .venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
 	@$(STEP) "packages of the lock" $(BIN)/python -m pip install --no-compile --require-hashes -r requirements.lock
 	@$(STEP) "crpbot" $(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@$(STEP) "kernels" $(BIN)/python -m serving.app compile
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.lock .venv/.installed

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from core.errors import Code, CrpbotError
@@ -29,6 +31,9 @@ def analyze_here(
     url: str, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
 ) -> Analyses:
     """The same, computed in this process without Ray. `url` is not used."""
+    from serving.session import kernel_folder
+
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder(Path.cwd())))
     from api.body import adapter
     from core.analysis import AnalyzeRequest, AnalyzeResponse
     from serving.app import build_local_desk

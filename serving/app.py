@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
@@ -29,7 +30,7 @@ from serving.configuration import load
 from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
 from serving.logs import configure_logging
-from serving.session import token_file
+from serving.session import kernel_folder, token_file
 
 
 def build_desk(settings: Settings, analysts: Analysts) -> Desk:
@@ -117,7 +118,11 @@ async def run_gateway(settings: Settings) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The processes that the supervisor starts: `gateway`, and `deploy ADDRESS`."""
+    """The processes that the supervisor starts: `gateway`, and `deploy ADDRESS`; and `compile`, part of installing."""
+    if arguments[0] == "compile":
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder(Path.cwd())))
+        warm_up(samples(), tuple(discover()))
+        return 0
     settings = load().settings
     configure_logging(settings.runtime.log_level)
     if settings.serving.mode == "ray":

@@ -18,7 +18,7 @@ from typing import IO, Final
 from core.errors import Code, CrpbotError
 from serving.processes import Process, descendants, die_with_parent, free_ports, kill
 from serving.ray_private import ENVIRONMENT
-from serving.session import token_file
+from serving.session import kernel_folder, token_file
 
 START_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.05
@@ -26,11 +26,8 @@ MEGABYTE: Final = 1_000_000
 
 
 def child_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The environment of every process of ours: the user's, and on top what Ray must have.
-
-    Compiled kernels are kept with the other state, unless the user says where: the package's folder may be read-only.
-    """
-    kernels = {"NUMBA_CACHE_DIR": str(folder / "numba")}
+    """The environment of every process of ours: the user's, and on top what Ray must have."""
+    kernels = {"NUMBA_CACHE_DIR": str(kernel_folder(folder))}
     return {**kernels, **environment, **ENVIRONMENT, "RAY_AUTH_TOKEN_PATH": str(token_file(folder))}
 
 

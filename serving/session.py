@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,12 @@ class Session:
 def token_file(folder: Path) -> Path:
     """Where Ray's token lies: in the state folder, never in the home folder."""
     return folder.resolve() / TOKEN
+
+
+def kernel_folder(state_folder: Path) -> Path:
+    """Where compiled kernels are kept: with the installation they belong to, or with the state if that is closed."""
+    shared = Path(sys.prefix)
+    return shared / "kernels" if os.access(shared, os.W_OK) else state_folder.resolve() / "kernels"
 
 
 def write_session(folder: Path, session: Session) -> None:

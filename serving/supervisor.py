@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
 
@@ -143,7 +144,7 @@ class Supervisor:
         with self._step("Ray"):
             self._head.wait_until_up(self._is_stopping)
             self._raise_if_stopping()
-        is_first = not (self._folder / "numba").exists()
+        is_first = not Path(self._environment["NUMBA_CACHE_DIR"]).exists()
         with self._step("theories on Ray Serve" + (", compiled for the first time" if is_first else "")):
             while self._deployer.poll() is None:
                 self._raise_if_stopping()

@@ -83,17 +83,22 @@ class Gateway:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Serves until stopped."""
+        """Serves until stopped. A face that ends by itself ends the gateway with its error: better none than half."""
         await self._grpc.start()
         http = asyncio.create_task(self._http.serve(sockets=[self._socket]))
         health = asyncio.create_task(self._follow_readiness())
         logger.info("serving REST on port %d and gRPC on port %d", self.http_port, self.grpc_port)
-        await self._stopping.wait()
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({http, health, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self.stop()
+        await stopping
         await self._grpc_health.enter_graceful_shutdown()
         await asyncio.sleep(NOTICE_SECONDS)
         health.cancel()
         self._http.should_exit = True
         await asyncio.gather(http, self._grpc.stop(DRAIN_SECONDS))
+        with contextlib.suppress(asyncio.CancelledError):
+            await health
         logger.info("drained")
 
     async def _follow_readiness(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from core.analysis import Findings, Missing, Reading
 from core.analyzers import Analyzer, discover, evaluate
@@ -14,6 +15,9 @@ from core.market import Windows
 logger = logging.getLogger(__name__)
 
 Outcome = Reading | Missing
+
+ANSWER_MARGIN: Final = 0.1  # share of the time that is kept for bringing a partial answer home
+MAX_MARGIN_SECONDS: Final = 0.25
 
 
 def compute(
@@ -46,10 +50,15 @@ class LocalAnalysts:
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
     ) -> list[list[Findings]]:
-        deadline = self._monotonic() + timeout_seconds
+        deadline = self._monotonic() + less_margin(timeout_seconds)
         found = await asyncio.to_thread(compute, batches, theories, lambda: deadline - self._monotonic())
         refuse_silence(found, timeout_seconds)
         return found
+
+
+def less_margin(seconds: float) -> float:
+    """The time for work when the answer must be there within `seconds`: who takes it all answers to nobody."""
+    return seconds - min(ANSWER_MARGIN * seconds, MAX_MARGIN_SECONDS)
 
 
 def absent(theories: Sequence[str], reason: str, detail: str) -> Findings:
@@ -72,6 +81,8 @@ def refuse_silence(answers: Sequence[Sequence[Findings]], timeout_seconds: float
     first = rows[0].missing[0]
     if all(gap.reason == "failed" for findings in rows for gap in findings.missing):
         return  # the theories did run; that each of them failed is what the answer says
+    if first.reason == "overloaded":
+        raise CrpbotError(Code.UNAVAILABLE, first.detail, reason="OVERLOADED", retry_after_seconds=1.0)
     if first.reason == "deadline":
         raise CrpbotError(
             Code.DEADLINE_EXCEEDED,

@@ -140,10 +140,9 @@ def main(arguments: list[str]) -> int:
         from ray import serve  # noqa: F401  # a second of imports, done while Ray itself is still starting
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_gateway(settings))
-    # Ray's driver threads can hold the interpreter for seconds after the last answer; everything is flushed by now
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+        # inside the block: leaving it would wait for threads, and Ray's can hold on for long after the last answer
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

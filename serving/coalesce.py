@@ -20,6 +20,7 @@ from core.market import Windows, join_windows
 MAX_ROWS: Final = 64  # windows in one call: more would keep a replica from everybody else for too long
 WORTH_A_CALL: Final = 8  # windows that justify one more call beside those under way
 PATIENCE_SECONDS: Final = 0.002  # what a request waits for company at most, and only behind a call under way
+ALIKE: Final = 2.0  # how many times longer one request's deadline may be than another's in one call
 MAX_WAITING: Final = 1_024  # windows waiting; past this the honest answer is "too busy"
 
 Send = Callable[[Sequence[Windows], Sequence[str], float], Awaitable[list[list[Findings]]]]
@@ -58,6 +59,8 @@ class Coalescer:
         loop = asyncio.get_running_loop()
         now = loop.time()
         job = Job(batches, theories, now, now + timeout_seconds, loop.create_future())
+        if self._waiting_rows + job.rows > MAX_WAITING:
+            self._forget_given_up()
         if self._waiting_rows + job.rows > MAX_WAITING:
             raise CrpbotError(
                 Code.UNAVAILABLE,
@@ -104,25 +107,30 @@ class Coalescer:
             if job.answer.done():
                 self._drop_first()
                 continue
-            if jobs and (job.theories != jobs[0].theories or rows + job.rows > MAX_ROWS):
+            if jobs and (rows + job.rows > MAX_ROWS or not _may_travel_together(job, jobs[0])):
                 break
             self._drop_first()
             jobs.append(job)
             rows += job.rows
         return jobs
 
+    def _forget_given_up(self) -> None:
+        """Nobody waits for these any more; behind a hung replica they would be counted until their turn came."""
+        self._waiting = deque(job for job in self._waiting if not job.answer.done())
+        self._waiting_rows = sum(job.rows for job in self._waiting)
+
     def _drop_first(self) -> None:
         self._waiting_rows -= self._waiting.popleft().rows
 
     async def _call(self, jobs: Sequence[Job]) -> None:
-        batches, places = combine([job.batches for job in jobs])
-        left = max(job.deadline for job in jobs) - asyncio.get_running_loop().time()
         try:
+            batches, places = combine([job.batches for job in jobs])
+            left = min(job.deadline for job in jobs) - asyncio.get_running_loop().time()
             found = await self._send(batches, jobs[0].theories, left)
             for job, place in zip(jobs, places, strict=True):
                 if not job.answer.done():
                     job.answer.set_result([found[index][start:stop] for index, start, stop in place])
-        except Exception as error:  # noqa: BLE001  # every waiting request must hear of it; whoever waits decides what it means
+        except Exception as error:  # noqa: BLE001  # every waiting request must hear of it, and decides what it means
             for job in jobs:
                 if not job.answer.done():
                     job.answer.set_exception(error)
@@ -130,6 +138,12 @@ class Coalescer:
             self._free += 1
             self._running.discard(asyncio.current_task())
             self._start_calls()
+
+
+def _may_travel_together(job: Job, first: Job) -> bool:
+    """The same theories, and so much the same patience that neither spoils the other's deadline."""
+    shorter, longer = sorted((job.deadline - job.arrived, first.deadline - first.arrived))
+    return job.theories == first.theories and longer <= ALIKE * shorter
 
 
 Place = tuple[int, int, int]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from core.analysis import Findings
+from core.errors import CrpbotError
 from core.market import Windows
-from core.panel import absent, merge, refuse_silence
+from core.panel import absent, less_margin, merge, refuse_silence
 from serving.coalesce import Coalescer
 from serving.groups import Group
 
@@ -19,11 +20,10 @@ ATTEMPTS: Final = 3  # a dead replica can be met again before the router has hea
 RETRY_SECONDS: Final = 0.05
 BREAKER_FAILURES: Final = 5
 BREAKER_SECONDS: Final = 2.0
-ANSWER_MARGIN: Final = 0.1  # share of the deadline kept for writing the partial answer
-MAX_MARGIN_SECONDS: Final = 0.25
+FAIR_SECONDS: Final = 1.0  # a call that was given less and did not make it says nothing about the replica
 
 
-class NotAttachedError(Exception):
+class UnreachableError(Exception):
     """The group cannot be reached at present; the sentence says why."""
 
 
@@ -32,7 +32,7 @@ class GroupCaller:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.failures = 0
+        self._failures = 0
         self._handle: Any = None  # Any: Ray's handles are untyped
         self._closed_until = 0.0
         self._queue = Coalescer(self._send, calls=group.replicas * group.concurrency)
@@ -40,19 +40,25 @@ class GroupCaller:
     def attach(self, handle: Any) -> None:
         """A working handle: forget earlier failures."""
         self._handle = handle
-        self.failures = 0
+        self._failures = 0
         self._closed_until = 0.0
 
-    def detach(self) -> None:
-        """Ray is gone; calls fail at once until it is back."""
-        self._handle = None
+    def detach(self) -> Any:
+        """Ray is gone; calls fail at once until it is back. Gives the handle that was in use."""
+        handle, self._handle = self._handle, None
+        return handle
+
+    @property
+    def needs_attaching(self) -> bool:
+        """Without a handle, or with one that has failed again and again."""
+        return self._handle is None or self._failures >= BREAKER_FAILURES
 
     def problem(self) -> str | None:
         """What is wrong with this group, for readiness."""
         if self._handle is None:
             return "not attached to Ray Serve"
         if self._closed_until > asyncio.get_running_loop().time():
-            return f"{self.failures} calls in a row failed"
+            return f"{self._failures} calls in a row failed"
         return None
 
     async def analyze(
@@ -67,43 +73,55 @@ class GroupCaller:
         except TimeoutError:
             detail = f"group {self.group.name} did not answer within {timeout_seconds:.3f} s"
             return _nothing(batches, theories, "deadline", detail)
-        except NotAttachedError as error:
+        except CrpbotError as error:
+            return _nothing(batches, theories, "overloaded", error.detail)
+        except UnreachableError as error:
             return _nothing(batches, theories, "unavailable", str(error))
 
     async def _send(
         self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
     ) -> list[list[Findings]]:
         """One call, repeated when the replica died under it: analysis is pure, so a repetition is harmless."""
-        from ray.exceptions import RayActorError, RayError
+        from ray.exceptions import RayActorError
 
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
         for attempt in range(1, ATTEMPTS + 1):
             handle = self._handle
             if handle is None:
-                raise NotAttachedError("not attached to Ray Serve")
+                raise UnreachableError("not attached to Ray Serve")
             try:
                 async with asyncio.timeout_at(deadline):
-                    left = deadline - loop.time()
+                    left = less_margin(deadline - loop.time())
                     found: list[list[Findings]] = await handle.analyze.remote(batches, theories, left)
             except RayActorError as error:
                 logger.warning("group %s, attempt %d: a replica died: %s", self.group.name, attempt, error)
-                self._count_failure()
+                self._count_failure(handle)
                 await asyncio.sleep(RETRY_SECONDS)
             except TimeoutError:
-                self._count_failure()
+                if timeout_seconds >= FAIR_SECONDS:
+                    self._count_failure(handle)
                 raise
-            except RayError as error:
-                self._count_failure()
-                raise NotAttachedError(f"Ray answered {type(error).__name__}") from error
+            except asyncio.CancelledError:
+                if _is_our_own_cancellation():
+                    raise
+                self._count_failure(handle)
+                raise UnreachableError("Ray Serve dropped the call") from None
+            except Exception as error:  # whatever Serve or its transport raises: this group is missing, others answer
+                logger.warning("group %s: %s: %s", self.group.name, type(error).__name__, error)
+                self._count_failure(handle)
+                raise UnreachableError(f"Ray Serve answered {type(error).__name__}") from error
             else:
-                self.failures = 0
+                self._failures = 0
                 return found
-        raise NotAttachedError(f"{ATTEMPTS} replicas in a row died")
+        raise UnreachableError(f"{ATTEMPTS} replicas in a row died")
 
-    def _count_failure(self) -> None:
-        self.failures += 1
-        if self.failures >= BREAKER_FAILURES:
+    def _count_failure(self, handle: Any) -> None:
+        """Failures of a handle that has been replaced meanwhile do not speak against the new one."""
+        if handle is not self._handle:
+            return
+        self._failures += 1
+        if self._failures >= BREAKER_FAILURES:
             self._closed_until = asyncio.get_running_loop().time() + BREAKER_SECONDS
 
 
@@ -121,14 +139,13 @@ class ServeAnalysts:
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
     ) -> list[list[Findings]]:
-        margin = min(ANSWER_MARGIN * timeout_seconds, MAX_MARGIN_SECONDS)
         wanted = [
             (caller, asked)
             for caller in self.callers
             if (asked := tuple(theory for theory in caller.group.theories if theory in theories))
         ]
         parts = await asyncio.gather(
-            *(caller.analyze(batches, asked, timeout_seconds - margin) for caller, asked in wanted)
+            *(caller.analyze(batches, asked, less_margin(timeout_seconds)) for caller, asked in wanted)
         )
         merged = [
             [merge([part[index][row] for part in parts]) for row in range(len(batch))]
@@ -140,3 +157,8 @@ class ServeAnalysts:
 
 def _nothing(batches: Sequence[Windows], theories: Sequence[str], reason: str, detail: str) -> list[list[Findings]]:
     return [[absent(theories, reason, detail)] * len(batch) for batch in batches]
+
+
+def _is_our_own_cancellation() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -6,16 +6,18 @@ STEP := scripts/step
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help run setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-.venv/bin/python:
+# pip is what venv makes last: a .venv that was begun and not ended lacks it, and is made anew
+.venv/bin/pip:
 	@scripts/python_check $(PYTHON)
-	@$(STEP) "virtual environment" $(PYTHON) -m venv .venv
+	@$(STEP) "virtual environment" $(PYTHON) -m venv --clear .venv
 
-.venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
+.venv/.installed: requirements.lock pyproject.toml | .venv/bin/pip
 	@$(STEP) "packages of the lock" $(BIN)/python -m pip install --no-compile --require-hashes -r requirements.lock
 	@$(STEP) "crpbot" $(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 	@$(STEP) "kernels" $(BIN)/python -m serving.app compile
@@ -30,7 +32,7 @@ run: .venv/.installed ## set up and serve the whole product on the synthetic mar
 
 setup: .venv/.installed-dev torch ## everything a developer needs, torch included
 
-sync: .venv/bin/python ## reinstall exactly what the locks say
+sync: .venv/bin/pip ## reinstall exactly what the locks say
 	@rm -f .venv/.installed .venv/.installed-dev
 	@$(MAKE) --no-print-directory .venv/.installed-dev
 
@@ -59,8 +61,8 @@ smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds
 slow: .venv/.installed-dev ## the tests that take minutes
 	@$(PYTEST) -m slow
 
-accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=1
-	@ACCURACY_SEED=$(or $(SEED),20261121) ACCURACY_N=$(or $(N),1) $(PYTEST) -s tests/accuracy
+accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=5000
+	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) $(PYTEST) tests/accuracy
 
 bench: .venv/.installed-dev ## measure: theories against libraries, gateway against bare servers
 	@$(BIN)/python -m bench.theories

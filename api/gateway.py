@@ -59,7 +59,7 @@ class Gateway:
         app = create_app(
             desk, readiness=readiness, metrics=metrics, default_timeout_seconds=timeout_seconds, patience=patience
         )
-        hosts = {"127.0.0.1", "localhost", "[::1]", http.host}
+        hosts = {"127.0.0.1", "localhost", http.host}
         config = uvicorn.Config(
             Border(app, hosts=hosts, metrics=metrics),
             http=partial(BoundedHttp, patience=patience),  # type: ignore[arg-type]  # called like the class
@@ -121,8 +121,7 @@ class _QuietServer(uvicorn.Server):
 
 def bind(address: Address) -> socket.socket:
     """A listening socket that no second server can share."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address.host, address.port))
     listener.listen(BACKLOG)  # from here on a client waits instead of being refused

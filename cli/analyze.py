@@ -14,13 +14,15 @@ Analyses = list[dict[str, Any]]  # Any: decoded JSON
 
 
 def analyze_there(
-    url: str, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
+    url: str | None, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
 ) -> Analyses:
-    """The server's answer."""
+    """The answer of the server at `url`, or of the one that the settings describe."""
     from client.sdk import ApiError, Client
+    from serving.configuration import load
+    from serving.probe import server_url
 
     try:
-        with Client(url) as client:
+        with Client(url or server_url(load().settings)) as client:
             return client.analyze(*symbols, theories=theories, window=window, interval=interval)
     except ApiError as error:
         remedy = "" if error.problem else ", or add --local to compute here"
@@ -28,7 +30,7 @@ def analyze_there(
 
 
 def analyze_here(
-    url: str, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
+    url: str | None, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
 ) -> Analyses:
     """The same, computed in this process without Ray. `url` is not used."""
     from serving.session import kernel_folder

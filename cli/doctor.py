@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +26,8 @@ from core.settings import Settings
 from core.settings_values import mask_database_url
 from serving.configuration import load
 from serving.preflight import wanted_ports
-from serving.processes import Listener, Process, command_line, descendants, identify, is_free, listeners
+from serving.probe import server_url
+from serving.processes import Listener, Process, bind_problem, command_line, descendants, identify, listeners
 from serving.session import read_session
 
 SERVER_SECONDS: Final = 3.0
@@ -34,8 +36,11 @@ BUG: Final = "Report this line to the project: the check itself is at fault."
 Check = Callable[[], Finding | Iterable[Finding]]
 
 
-def examine(url: str) -> list[Finding]:
-    """Every check, in the order in which a new user meets the trouble. None of them raises, none changes anything."""
+def examine(url: str | None) -> list[Finding]:
+    """Every check, in the order in which a new user meets the trouble. None of them raises, none changes anything.
+
+    Without a `url` the server of the settings is looked at.
+    """
     found = [
         *run("Python", check_python),
         *run("packages", check_packages),
@@ -49,9 +54,17 @@ def examine(url: str) -> list[Finding]:
         loaded = load()
     except CrpbotError as error:
         remedy = "Correct them in .env or in the environment, then run `crpbot doctor` again for what depends on them."
-        return [*found, bad("settings", error.detail, remedy), *run("server", lambda: check_server(url, Path()))]
+        return [
+            *found,
+            bad("settings", error.detail, remedy),
+            *run("server", lambda: check_server(url or server_url(Settings()), Path())),
+        ]
     warnings = [warn("settings", words, "Correct it in .env or in the environment.") for words in loaded.warnings]
-    return [*found, *(warnings or [ok("settings", "valid")]), *_examine_with(loaded.settings, url)]
+    return [
+        *found,
+        *(warnings or [ok("settings", "valid")]),
+        *_examine_with(loaded.settings, url or server_url(loaded.settings)),
+    ]
 
 
 def run(name: str, check: Check) -> list[Finding]:
@@ -117,10 +130,14 @@ def check_ports(settings: Settings, sockets: Sequence[Listener], family: frozens
     for purpose, host, port, setting in wanted_ports(settings):
         check = f"port {port}"
         owner = next((each.pid for each in sockets if each.port == port and each.pid is not None), None)
+        problem = bind_problem(host, port)
         if owner in family:
             yield ok(check, f"{purpose}: our own server, pid {owner}")
-        elif port == 0 or is_free(host, port):
+        elif problem is None:
             yield ok(check, f"{purpose}: free")
+        elif problem.errno != errno.EADDRINUSE:
+            remedy = f"Set {setting} to another port."
+            yield bad(check, f"{purpose}: cannot be used on {host}: {problem.strerror}", remedy)
         else:
             who = "a process of another user" if owner is None else f"pid {owner}: {command_line(owner)}"
             yield bad(check, f"{purpose}: taken by {who}", f"End that process, or set {setting} to another port.")
@@ -128,19 +145,19 @@ def check_ports(settings: Settings, sockets: Sequence[Listener], family: frozens
 
 def check_server(url: str, folder: Path) -> Iterator[Finding]:
     """Whether a server answers, and each condition that keeps it from being ready."""
-    from client.sdk import ApiError, Client
+    from client.sdk import ApiError, Client, ForeignServerError
 
     try:
         with Client(url, timeout_seconds=SERVER_SECONDS) as client:
             health = client.ready()
         failing = [(each["name"], each["problem"]) for each in health["conditions"] if each["problem"]]
         ready = bool(health["ready"])
-    except ApiError:
-        yield warn("server", f"none answers at {url}", "Start one with `crpbot serve`, or name another with --url.")
-        return
-    except (ValueError, KeyError, TypeError):
+    except (ForeignServerError, KeyError, TypeError):
         remedy = "Name CRPBot's REST address with --url, or end what listens there."
         yield bad("server", f"what answers at {url} is not CRPBot", remedy)
+        return
+    except ApiError:
+        yield warn("server", f"none answers at {url}", "Start one with `crpbot serve`, or name another with --url.")
         return
     if ready:
         yield ok("server", f"{url} is ready")

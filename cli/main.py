@@ -23,8 +23,10 @@ audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Url = Annotated[str, typer.Option("--url", help="Server to ask.", envvar="CRPBOT_URL")]
-DEFAULT_URL = "http://127.0.0.1:8000"
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Server to ask; the one of the settings where unset.", envvar="CRPBOT_URL"),
+]
 
 
 @app.command()
@@ -47,7 +49,7 @@ def analyze(
     window: Annotated[int | None, typer.Option(help="Candles to read, 200 to 2000.")] = None,
     interval: Annotated[str | None, typer.Option(help="Length of a candle, such as 5m.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Compute here, without a server.")] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Read a market through the theories and print what they say."""
@@ -83,7 +85,7 @@ def show_config(as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def doctor(url: Url = None, as_json: Json = False) -> None:
     """Say what is missing on this machine, and the remedy."""
     from dataclasses import asdict
 
@@ -141,6 +143,9 @@ def main() -> None:
         app()
     except CrpbotError as error:
         typer.secho(f"error: {error.detail}", fg="red", err=True)
+        sys.exit(1)
+    except OSError as error:  # such as a state folder that cannot be written; its words name the file
+        typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
@@ -18,6 +20,7 @@ from cli.render import analysis_table, console
 from core.settings import Settings
 from core.settings_values import mask_database_url
 from serving.configuration import load
+from serving.probe import server_url
 from serving.session import token_file
 from serving.supervisor import Supervisor
 
@@ -32,12 +35,17 @@ class Step:
         self._terminal = terminal
         self._started = time.monotonic()
         self._live = Live(Spinner("dots", f" {name} ..."), console=terminal, transient=True)
-        self._live.start()
+        _tell(self._live.start)
 
     def done(self) -> None:
         """Replaces the spinner by the outcome."""
-        self._live.stop()
-        self._terminal.print(f"[green]✓[/] {self._name} [dim]{time.monotonic() - self._started:.1f} s[/]")
+        seconds = time.monotonic() - self._started
+        _tell(self._live.stop)
+        _tell(lambda: self._terminal.print(f"[green]✓[/] {self._name} [dim]{seconds:.1f} s[/]"))
+
+    def failed(self) -> None:
+        """Takes the spinner away and gives the cursor back; why it failed is told by whoever knows."""
+        _tell(self._live.stop)
 
 
 class Steps:
@@ -50,7 +58,13 @@ class Steps:
         return Step(name, self._terminal)
 
     def note(self, words: str) -> None:
-        self._terminal.print(f"[yellow]·[/] {words}")
+        _tell(lambda: self._terminal.print(f"[yellow]·[/] {escape(words)}"))
+
+
+def _tell(action: Callable[[], object]) -> None:
+    """Writes to the terminal, if there still is one: the server, and above all its end, must not depend on that."""
+    with suppress(OSError):
+        action()
 
 
 def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) -> int:
@@ -71,12 +85,12 @@ def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) ->
             _show_first_analysis(settings)
         console().print("Ctrl-C ends everything.")
 
-    return supervisor.run(when_ready)
+    return supervisor.run(lambda: _tell(when_ready))
 
 
 def places(settings: Settings) -> list[tuple[str, str]]:
     """Where everything is."""
-    http = f"http://{settings.http.host}:{settings.http.port}"
+    http = server_url(settings)
     found = [
         ("REST", f"{http}/v1/analyze"),
         ("OpenAPI page", f"{http}/docs"),
@@ -113,9 +127,8 @@ def _places_table(settings: Settings) -> Table:
 def _show_first_analysis(settings: Settings) -> None:
     from client.sdk import ApiError, Client
 
-    url = f"http://{settings.http.host}:{settings.http.port}"
     try:
-        with Client(url) as client:
+        with Client(server_url(settings)) as client:
             console().print(analysis_table(client.analyze(FIRST_SYMBOL)[0]))
     except ApiError as error:
         console().print(f"[yellow]no first analysis: {error}[/]")

@@ -22,6 +22,10 @@ class ApiError(Exception):
         self.problem = problem
 
 
+class ForeignServerError(ApiError):
+    """Something answers, and it is not CRPBot."""
+
+
 class Client:
     """Talks to one server. Use it as a context manager, or close it."""
 
@@ -29,7 +33,10 @@ class Client:
         self._url = url
         self._timeout_seconds = timeout_seconds
         # trust_env off: a proxy meant for the internet must not see calls to our own machine
-        self._http = httpx.Client(base_url=url, timeout=timeout_seconds + EXTRA_SECONDS, trust_env=False)
+        try:
+            self._http = httpx.Client(base_url=url, timeout=timeout_seconds + EXTRA_SECONDS, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise ApiError(f"{url!r} is not an address ({error}); write http://HOST:PORT") from None
 
     def __enter__(self) -> Self:
         return self
@@ -45,8 +52,7 @@ class Client:
 
     def theories(self) -> list[Json]:
         """The catalogue of theories."""
-        theories: list[Json] = self._call("GET", "/v1/theories")["theories"]
-        return theories
+        return self._call("theories", "GET", "/v1/theories")
 
     def analyze(
         self,
@@ -68,29 +74,45 @@ class Client:
             body["window"] = window
         if interval is not None:
             body["interval"] = interval
-        analyses: list[Json] = self._call("POST", "/v1/analyze", body)["analyses"]
-        return analyses
+        return self._call("analyses", "POST", "/v1/analyze", body)
 
     def ready(self) -> Json:
         """What /health/ready says, ready or not."""
-        try:
-            health: Json = self._http.get("/health/ready").json()
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
-        return health
+        return self._decode(self._send("GET", "/health/ready"))
 
-    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
-        headers = {"X-Request-Timeout": str(self._timeout_seconds)}
-        try:
-            response = self._http.request(method, path, json=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
-        answer: Json = response.json()
+    def _call(self, field: str, method: str, path: str, body: Json | None = None) -> list[Json]:
+        """The list that the answer holds under that name."""
+        response = self._send(method, path, body)
+        answer = self._decode(response)
         if response.is_error:
             raise ApiError(answer.get("detail", response.reason_phrase), answer)
+        found = answer.get(field)
+        if not isinstance(found, list):
+            raise self._foreign()
+        return found
+
+    def _send(self, method: str, path: str, body: Json | None = None) -> httpx.Response:
+        headers = {"X-Request-Timeout": str(self._timeout_seconds)}
+        try:
+            return self._http.request(method, path, json=body, headers=headers)
+        except httpx.ReadTimeout:
+            seconds = self._timeout_seconds + EXTRA_SECONDS
+            raise ApiError(
+                f"the server at {self._url} did not answer within {seconds:g} s; its log may say why"
+            ) from None
+        except httpx.HTTPError as error:
+            raise ApiError(
+                f"no server answers at {self._url} ({error}); start one with `crpbot serve` or name it with --url"
+            ) from None
+
+    def _decode(self, response: httpx.Response) -> Json:
+        try:
+            answer = response.json()
+        except ValueError:
+            raise self._foreign() from None
+        if not isinstance(answer, dict):
+            raise self._foreign()
         return answer
 
-    def _unreachable(self, error: httpx.HTTPError) -> ApiError:
-        return ApiError(
-            f"no server answers at {self._url} ({error}); start one with `crpbot serve` or name it with --url"
-        )
+    def _foreign(self) -> ForeignServerError:
+        return ForeignServerError(f"what answers at {self._url} is not CRPBot; name its REST address with --url")

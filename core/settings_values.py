@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from ipaddress import IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from core.market import INTERVAL_SECONDS
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
-LOOPBACK_6 = IPv6Address("::1")
 WEIGHT_TOLERANCE = 1e-9  # decimals such as 0.1, 0.2 and 0.7 add up to 1 only within the rounding of a float
 
 SERVER = re.compile(r"https?://(?:[^\s/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?(?:/[^\s?#@]*)?")
@@ -57,8 +56,7 @@ def check_loopback(text: str) -> str:
     """An address that only this machine can reach."""
     if text == "localhost":
         return text
-    address = ip_address(text)
-    if address != LOOPBACK_6 and address not in LOOPBACK:
+    if IPv4Address(text) not in LOOPBACK:
         raise ValueError("not a loopback address")
     return text
 
@@ -149,7 +147,7 @@ ServerUrl = Annotated[
 LoopbackHost = Annotated[
     str,
     AfterValidator(check_loopback),
-    Allowed("127.0.0.0/8, ::1 or localhost (there are no keys and no TLS yet: anywhere else strangers could come in)"),
+    Allowed("127.0.0.0/8 or localhost (there are no keys and no TLS yet: anywhere else strangers could come in)"),
 ]
 DatabaseUrl = Annotated[
     SecretStr | None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,6 +30,7 @@ def deploy(address: str, groups: Sequence[Group]) -> None:
     import ray
     from ray import serve
 
+    os.chdir(sys.prefix)  # Ray puts this folder on its workers' path, and the user's may hold modules named like ours
     _wait_until_up(address)
     ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     serve.start(proxy_location="Disabled")

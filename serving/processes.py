@@ -6,13 +6,15 @@ import ctypes
 import os
 import signal
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 LISTENING: Final = "0A"
+POLL_SECONDS: Final = 0.05
 LOOPBACK_HEX: Final = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
 
 
@@ -85,6 +87,19 @@ def kill(processes: Iterable[Process]) -> tuple[Process, ...]:
     return alive
 
 
+def kill_until_gone(find: Callable[[], Iterable[Process]], *, seconds: float) -> tuple[Process, ...]:
+    """SIGKILL to whatever `find` finds, until it finds nobody alive; gives who is left after that time.
+
+    Somebody can be left: the kernel ends a process that waits for a disk or a device only after that wait.
+    """
+    deadline = time.monotonic() + seconds
+    while left := kill(find()):
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(POLL_SECONDS)
+    return ()
+
+
 def command_line(pid: int) -> str:
     """How a process was started, for people."""
     try:
@@ -117,16 +132,15 @@ def listeners() -> tuple[Listener, ...]:
     return tuple(found)
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether we could listen there."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+def bind_problem(host: str, port: int) -> OSError | None:
+    """Why we could not listen there: EADDRINUSE when somebody else does, or another cause; None when we could."""
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def free_ports(count: int) -> list[int]:
@@ -147,7 +161,7 @@ def _pids() -> list[int]:
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat after the name (which may hold anything but ends at the last parenthesis)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(") ", 1)[1].split()
     except (OSError, IndexError):
         return None
 
@@ -156,8 +170,14 @@ def _socket_owners() -> dict[str, int]:
     owners = {}
     for pid in _pids():
         try:
-            links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+            descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
         except OSError:
             continue  # ended in between, or another user's: its sockets stay without an owner
-        owners.update({link[8:-1]: pid for link in links if link.startswith("socket:[")})
+        for descriptor in descriptors:
+            try:
+                link = str(descriptor.readlink())
+            except OSError:
+                continue  # closed in between; the others still count
+            if link.startswith("socket:["):
+                owners[link[8:-1]] = pid
     return owners

@@ -12,16 +12,18 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 from core.errors import Code, CrpbotError
-from serving.processes import Process, descendants, die_with_parent, free_ports, kill
+from core.settings_catalogue import catalogue
+from serving.processes import Process, descendants, die_with_parent, free_ports, kill, kill_until_gone
 from serving.ray_private import ENVIRONMENT
 from serving.session import kernel_folder, token_file
 
 START_SECONDS: Final = 60.0
-POLL_SECONDS: Final = 0.05
+GONE_SECONDS: Final = 5.0
 MEGABYTE: Final = 1_000_000
 
 
@@ -29,6 +31,12 @@ def child_environment(environment: Mapping[str, str], folder: Path) -> dict[str,
     """The environment of every process of ours: the user's, and on top what Ray must have."""
     kernels = {"NUMBA_CACHE_DIR": str(kernel_folder(folder))}
     return {**kernels, **environment, **ENVIRONMENT, "RAY_AUTH_TOKEN_PATH": str(token_file(folder))}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for Ray and the theories: they compute, and need no key, no password and no database."""
+    names = {spelling for each in catalogue() if each.secret for spelling in each.spellings}
+    return {name: text for name, text in environment.items() if name not in names}
 
 
 def write_token(path: Path) -> None:
@@ -52,8 +60,10 @@ class RayHead:
         port, agent, agent_grpc, runtime_env, metrics = free_ports(5)
         self.address = f"127.0.0.1:{port}"
         self._port = port
+        self._started = time.monotonic()
         command = [
             sys.executable,
+            "-P",  # the folder in which the user stands may hold modules of the same names as ours
             "-m",
             "serving.ray_private",
             "--block",
@@ -72,42 +82,52 @@ class RayHead:
         ]
         if cpus:
             command.append(f"--num-cpus={cpus}")
-        self.child = subprocess.Popen(  # noqa: S603  # our own command line
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509  # the supervisor has one thread
-        )
+        try:
+            self.child = subprocess.Popen(  # noqa: S603  # our own command line
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # the supervisor has one thread
+            )
+        except OSError:
+            shutil.rmtree(self.temp_folder, ignore_errors=True)
+            raise
 
-    def wait_until_up(self, is_stopping: Callable[[], bool]) -> None:
-        """Returns when the cluster's directory service accepts connections."""
-        deadline = time.monotonic() + START_SECONDS
-        while not is_stopping():
-            if self.child.poll() is not None:
-                raise _failed(f"ended with status {self.child.returncode}")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
-            if time.monotonic() > deadline:
-                raise _failed(f"did not come up within {START_SECONDS:.0f} s")
-            time.sleep(POLL_SECONDS)
+    def is_up(self) -> bool:
+        """Whether the cluster's directory service accepts connections. Raises when it ended, or is late."""
+        self.check_alive()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                return True
+        if time.monotonic() > self._started + START_SECONDS:
+            raise _failed(f"did not come up within {START_SECONDS:.0f} s")
+        return False
+
+    def check_alive(self) -> None:
+        """Raises when the cluster ended."""
+        if self.child.poll() is not None:
+            raise _failed(f"ended with status {self.child.returncode}")
 
     def processes(self) -> tuple[Process, ...]:
         """Everything below the head's own process."""
         return descendants(self.child.pid)
 
-    def stop(self, orphans: Callable[[], tuple[Process, ...]]) -> None:
-        """Ends it at once: Ray's own graceful end takes half a minute and keeps nothing that we need."""
+    def stop(self, orphans: Callable[[], tuple[Process, ...]]) -> tuple[Process, ...]:
+        """Ends it at once: Ray's own graceful end takes half a minute and keeps nothing that we need.
+
+        Gives who could not be ended.
+        """
         family = self.processes()
         self.child.kill()
         kill(family)
-        self.child.wait()
-        while kill(orphans()):  # what the dying ones had just started
-            time.sleep(POLL_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            self.child.wait(GONE_SECONDS)
+        left = kill_until_gone(orphans, seconds=GONE_SECONDS)  # what the dying ones had just started
         shutil.rmtree(self.temp_folder, ignore_errors=True)
+        return left
 
 
 def _failed(detail: str) -> CrpbotError:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from api.body import adapter
 from cli.main import app, main
+from cli.serve import Steps
 from core.adapters.synthetic import SyntheticMarket
 from core.analysis import AnalyzeRequest, AnalyzeResponse
 from core.analyzers import discover
@@ -37,6 +41,8 @@ SECRETS = {
     "FTMO_PASS": "canary",
 }
 PORTS = ("CRPBOT__HTTP__PORT", "CRPBOT__GRPC__PORT", "CRPBOT__RAY__DASHBOARD_PORT")
+HIDE_CURSOR = "\x1b[?25l"
+SHOW_CURSOR = "\x1b[?25h"
 DATABASE_PASSWORD = "canary-database-0123456789"
 
 
@@ -145,6 +151,49 @@ def test_a_missing_server_is_one_line_too(crpbot: Crpbot) -> None:
     [line] = ended.stderr.splitlines()
     assert line.startswith("error: no server answers at http://127.0.0.1:1 ")
     assert line.endswith("or add --local to compute here")
+
+
+def test_the_server_asked_is_that_of_the_settings_unless_one_is_named(tmp_path: Path, crpbot: Crpbot) -> None:
+    ours, named = free_ports(2)
+    (tmp_path / ".env").write_text(f"CRPBOT__HTTP__PORT={ours}\n")
+    assert f"no server answers at http://127.0.0.1:{ours} " in crpbot("analyze", "BTC-USD").stderr
+    url = f"http://127.0.0.1:{named}"
+    assert f"no server answers at {url} " in crpbot("analyze", "BTC-USD", CRPBOT_URL=url).stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, crpbot: Crpbot) -> None:
+    (tmp_path / "file").touch()
+    ended = crpbot("serve", CRPBOT__RUNTIME__STATE_FOLDER=str(tmp_path / "file" / "state"))
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(tmp_path / "file") in line
+
+
+def test_a_step_that_fails_gives_the_cursor_back() -> None:
+    screen = io.StringIO()
+    step = Steps(Console(file=screen, force_terminal=True)).step("gateway")
+    assert screen.getvalue().count(HIDE_CURSOR) == 1
+    step.failed()
+    assert screen.getvalue().rfind(SHOW_CURSOR) > screen.getvalue().rfind(HIDE_CURSOR)
+    assert "✓" not in screen.getvalue()
+
+
+def test_a_note_is_shown_as_it_is() -> None:
+    screen = io.StringIO()
+    Steps(Console(file=screen)).note("the end of the log: [/red] [bold]")
+    assert "[/red] [bold]" in screen.getvalue()
+
+
+def test_the_steps_go_on_when_the_terminal_is_gone() -> None:
+    with Path("/dev/full").open("w") as gone:
+        steps = Steps(Console(file=gone, force_terminal=True))
+        with pytest.raises(OSError, match="No space left"):
+            Console(file=gone).print("nobody reads this")
+        steps.note("the gateway ended")
+        steps.step("end").failed()
+        with suppress(OSError):
+            gone.close()
 
 
 def test_a_bad_setting_is_named_without_a_trace(crpbot: Crpbot) -> None:

@@ -392,11 +392,11 @@ class TestMistakes:
         assert allowed in error.violations[0].detail
 
     @pytest.mark.parametrize("name", ["CRPBOT__HTTP__HOST", "CRPBOT__GRPC__HOST"])
-    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "::1%lo", "127.0.0.1:80", "127.1"])
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "::1", "127.0.0.1:80", "127.1"])
     def test_an_address_that_others_could_reach_is_refused(self, tmp_path: Path, name: str, host: str) -> None:
         assert "strangers could come in" in refusal(tmp_path, {name: host}).detail
 
-    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost"])
     def test_a_loopback_address_is_accepted(self, tmp_path: Path, host: str) -> None:
         assert load(tmp_path, {"CRPBOT__HTTP__HOST": host}).settings.http.host == host
 

@@ -22,9 +22,9 @@ END_SECONDS = 60
 
 
 class Server:
-    """One `crpbot serve`, ready when made."""
+    """One `crpbot serve`, ready when made, unless the test does not wait for that."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, wait: bool = True) -> None:
         self.http_port, self.grpc_port, self.dashboard_port = free_ports(3)
         self.folder = folder
         self.state = folder / "state"
@@ -39,7 +39,7 @@ class Server:
             **settings,
         }
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "serve", "--json", *arguments],
+            [sys.executable, "-m", "cli.main", "serve", "--json"],
             env=environment,
             cwd=folder,
             stdout=subprocess.PIPE,
@@ -48,7 +48,8 @@ class Server:
             start_new_session=True,
         )
         self.output = ""
-        self._wait_for_places()
+        if wait:
+            self._wait_for_places()
 
     def _wait_for_places(self) -> None:
         """The line of JSON that says where everything is comes when the server is ready."""
@@ -117,6 +118,10 @@ class Server:
         """Ends the server as a user does, and gives its exit status."""
         if self.child.poll() is None:
             self.child.send_signal(number)
+        return self.end_by_itself()
+
+    def end_by_itself(self) -> int:
+        """Waits for an end that is already under way, and gives the exit status."""
         assert self.child.stdout is not None
         if not self.child.stdout.closed:
             self.output += self.child.stdout.read()

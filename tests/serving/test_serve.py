@@ -157,6 +157,22 @@ def test_the_end_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     assert not (server.state / "session.json").exists()
 
 
+@pytest.mark.slow
+def test_a_deployment_that_fails_is_tried_again_and_the_gateway_is_mended_meanwhile(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        server.kill("gcs_server")
+        deadline = time.monotonic() + 60.0
+        while not server.find("serving.app deploy"):
+            assert time.monotonic() < deadline, server.logs()
+            time.sleep(0.02)
+        server.kill("serving.app deploy")
+        server.kill("serving.app gateway")
+        assert server.wait_for("/health/ready", 200)["ready"] is True
+        assert server.analyze({"symbol": "BTC-USD"})[0] == 200
+    assert "deploy ended with status -9" in server.output
+    assert "the gateway ended with status -9" in server.output
+
+
 def test_a_start_cleans_up_after_a_killed_supervisor_and_nobody_else(server: Server, tmp_path: Path) -> None:
     with running_server(tmp_path) as killed:
         family = killed.family()

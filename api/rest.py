@@ -12,12 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from api.body import adapter, read_json
 from api.border import problem_response
 from api.errors import Problem
 from api.http import Patience
 from api.metrics import CONTENT_TYPE, Metrics
+from api.page import render_page
 from api.readiness import Health, Readiness
 from core.analysis import AnalyzeRequest, AnalyzeResponse, ListTheoriesResponse
 from core.desk import Desk
@@ -42,7 +44,7 @@ def create_app(
         version="1",
         description="Reads crypto markets through tested statistics. Errors are RFC 9457 problems.",
         openapi_url="/openapi.json",
-        docs_url="/docs",
+        docs_url=None,  # the library's page loads its scripts from the internet; ours is below
         redoc_url=None,
         separate_input_output_schemas=False,
         redirect_slashes=False,
@@ -103,7 +105,17 @@ def _add_operations(app: FastAPI, readiness: Readiness, metrics: Metrics) -> Non
         metrics.set_ready(health.ready)
         return _json(Health, health, status=200 if health.ready else 503)
 
-    @app.get("/metrics", summary="Prometheus metrics", tags=["operations"], operation_id="metrics")
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> Response:
+        return Response(render_page(describe(app)), media_type="text/html")
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        tags=["operations"],
+        operation_id="metrics",
+        response_class=PlainTextResponse,
+    )
     async def prometheus() -> Response:
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 

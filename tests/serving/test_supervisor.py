@@ -84,7 +84,18 @@ def test_ctrl_c_during_the_start_leaves_nobody_and_nothing_on_record(tmp_path: P
     assert '"REST"' not in server.output, "it was ready before anybody pressed Ctrl-C"
 
 
-def test_the_first_signal_asks_for_the_end_and_ctrl_c_after_it_for_the_end_at_once() -> None:
+@pytest.fixture
+def hangup() -> Iterator[Callable[[signal.Handlers], None]]:
+    """Sets what happens when the terminal closes, whatever the tests themselves were started with."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_first_signal_asks_for_the_end_and_ctrl_c_after_it_for_the_end_at_once(
+    hangup: Callable[[signal.Handlers], None],
+) -> None:
+    hangup(signal.SIG_DFL)
     orders = Orders()
     with orders.heard():
         orders.raise_if_end()
@@ -99,15 +110,14 @@ def test_the_first_signal_asks_for_the_end_and_ctrl_c_after_it_for_the_end_at_on
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_server_started_with_nohup_does_not_hear_the_terminal_close() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        orders = Orders()
-        with orders.heard():
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert not orders.end
-    finally:
-        signal.signal(signal.SIGHUP, before)
+def test_a_server_started_with_nohup_does_not_hear_the_terminal_close(
+    hangup: Callable[[signal.Handlers], None],
+) -> None:
+    hangup(signal.SIG_IGN)
+    orders = Orders()
+    with orders.heard():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not orders.end
 
 
 def test_the_pause_grows_with_each_short_life_and_a_long_one_forgets_them() -> None:

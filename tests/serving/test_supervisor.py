@@ -96,6 +96,7 @@ def test_the_first_signal_asks_for_the_end_and_ctrl_c_after_it_for_the_end_at_on
     hangup: Callable[[signal.Handlers], None],
 ) -> None:
     hangup(signal.SIG_DFL)
+    before = signal.getsignal(signal.SIGINT)
     orders = Orders()
     with orders.heard():
         orders.raise_if_end()
@@ -107,7 +108,7 @@ def test_the_first_signal_asks_for_the_end_and_ctrl_c_after_it_for_the_end_at_on
         assert orders.at_once
         with pytest.raises(Stopped):
             orders.raise_if_end()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_server_started_with_nohup_does_not_hear_the_terminal_close(

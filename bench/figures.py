@@ -80,8 +80,8 @@ def print_figures(figures: Iterable[Figure], *, title: str) -> None:
     for column in ("Median", "Min .. max", "n", "Goal"):
         table.add_column(column, justify="right", no_wrap=True)
     for each in figures:
-        spread = f"{_shown(min(each.values))} .. {_shown(max(each.values))}"
-        median = f"{_shown(each.median)} {each.unit}"
+        spread = f"{shown(min(each.values))} .. {shown(max(each.values))}"
+        median = f"{shown(each.median)} {each.unit}"
         table.add_row(each.name, median, spread, str(len(each.values)), _judged(each))
     Console(highlight=False).print(table)
 
@@ -103,7 +103,7 @@ def _judged(figure: Figure) -> str:
     return f"[{'green' if figure.goal.is_met(figure.median) else 'red'}]{figure.goal}[/]"
 
 
-def _shown(value: float) -> str:
+def shown(value: float) -> str:
     """Three significant digits, and no exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 

@@ -49,10 +49,10 @@ lint: .venv/.installed-dev ## style, types, contract
 	@$(STEP) "buf lint" $(BIN)/buf lint
 
 unit: .venv/.installed-dev ## tests without Ray, under a minute; accuracy and smoke have verbs of their own
-	@$(PYTEST) -n 2 --dist worksteal -m "not slow and not serve and not smoke" --ignore=tests/accuracy
+	@$(PYTEST) -n 2 -m "not slow and not serve and not smoke" --ignore=tests/accuracy
 
 test: .venv/.installed-dev ## every test but the slow ones, one Ray for the whole run
-	@$(PYTEST) -n 2 --dist worksteal -m "not slow and not serve" --cov --cov-report=term:skip-covered
+	@$(PYTEST) -n 2 -m "not slow and not serve" --cov --cov-report=term:skip-covered
 	@$(PYTEST) -m "serve and not slow"
 
 smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds

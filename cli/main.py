@@ -70,6 +70,30 @@ def theories(as_json: Json = False) -> None:
     _show(list_theories(), as_json, print_theories)
 
 
+@app.command()
+def fit(
+    theory: Annotated[list[str] | None, typer.Option("--theory", "-t", help="Only this theory (repeatable).")] = None,
+    symbol: Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Only this symbol (repeatable).")] = None,
+    interval: Annotated[str | None, typer.Option(help="Length of a candle; the one of the settings if unset.")] = None,
+    candles: Annotated[int | None, typer.Option(min=1_000, max=500_000, help="How long a history to read.")] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Only what is not fitted yet.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fit the theories that learn from long history. A running server takes up the result by itself."""
+    from dataclasses import asdict
+
+    from cli.fit import Order, print_lines
+    from cli.fit import fit as run
+    from cli.progress import bar
+    from core.fitting import HISTORY_CANDLES
+
+    order = Order(tuple(theory or ()), tuple(symbol or ()), interval, candles or HISTORY_CANDLES, missing)
+    with bar("fitting") as tell:
+        lines = run(order, tell)
+    _show([asdict(line) for line in lines], as_json, print_lines)
+    sys.exit(1 if lines and all(line.problem for line in lines) else 0)
+
+
 @app.command(name="show-config")
 def show_config(as_json: Json = False) -> None:
     """Print every setting with its value (secrets masked) and where it came from."""

@@ -35,7 +35,7 @@ def analysis_table(analysis: Row) -> Table:
         else analysis["source"]
     )
     as_of = str(analysis["as_of"]).replace("T", " ").replace("Z", " UTC")
-    table = _table(
+    table = make_table(
         "Theory",
         "Vote",
         "Numbers",
@@ -54,7 +54,7 @@ def analysis_table(analysis: Row) -> Table:
 
 def print_theories(theories: Iterable[Row]) -> None:
     """The catalogue: each theory with its numbers."""
-    table = _table("Theory", "Number", "Range", "Meaning")
+    table = make_table("Theory", "Number", "Range", "Meaning")
     for theory in theories:
         table.add_row(f"[bold]{theory['name']}[/]", "", "", f"[bold]{theory['summary']}[/]")
         for field in theory["fields"]:
@@ -64,7 +64,7 @@ def print_theories(theories: Iterable[Row]) -> None:
 
 def print_settings(rows: Iterable[Row]) -> None:
     """Every setting, masked, with its origin."""
-    table = _table("Setting", "Value", "From", "Meaning")
+    table = make_table("Setting", "Value", "From", "Meaning")
     for row in rows:
         style = "dim" if row["origin"] == "default" else ""
         table.add_row(
@@ -78,14 +78,15 @@ def print_settings(rows: Iterable[Row]) -> None:
 
 def print_findings(findings: Iterable[Row]) -> None:
     """What the doctor found."""
-    table = _table("Check", "State", "Found", "Remedy")
+    table = make_table("Check", "State", "Found", "Remedy")
     for finding in findings:
         state = Text(finding["state"], style=STATES[finding["state"]])
         table.add_row(finding["check"], state, Text(finding["found"]), Text(finding["remedy"]))
     console().print(table)
 
 
-def _table(*columns: str, title: str | None = None, caption: str | None = None) -> Table:
+def make_table(*columns: str, title: str | None = None, caption: str | None = None) -> Table:
+    """A table in the look of the house."""
     table = Table(box=box.SIMPLE_HEAD, title=title, caption=caption, title_justify="left", caption_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")

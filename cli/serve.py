@@ -37,6 +37,11 @@ class Step:
         self._live = Live(Spinner("dots", f" {name} ..."), console=terminal, transient=True)
         _tell(self._live.start)
 
+    def tell(self, words: str) -> None:
+        """Shows how far it is."""
+        told = f" {self._name} ... [dim]{escape(words)}[/]" if words else f" {self._name} ..."
+        _tell(lambda: self._live.update(Spinner("dots", told)))
+
     def done(self) -> None:
         """Replaces the spinner by the outcome."""
         seconds = time.monotonic() - self._started

@@ -142,13 +142,15 @@ class TheoryField:
 
 @dataclass(frozen=True, slots=True)
 class Theory:
-    """One theory of the catalogue: its name is its id everywhere."""
+    """One theory of the catalogue: its name is its id everywhere. Variants are asked for by their own names."""
 
     __pydantic_config__: ClassVar = STRICT
     name: str
     summary: str
     min_length: int
     fields: tuple[TheoryField, ...]
+    variants: tuple[str, ...]
+    fitted: bool
 
 
 @dataclass(frozen=True, slots=True)

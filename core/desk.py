@@ -23,7 +23,7 @@ from core.analysis import (
 )
 from core.analyzers import choose, discover
 from core.errors import Code, CrpbotError, invalid
-from core.market import Candles, instant, interval_seconds, parse_symbol, stack_windows
+from core.market import REQUEST_SOURCE, Candles, instant, interval_seconds, parse_symbol, stack_windows
 from core.ports import Analysts, Market
 
 MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
@@ -32,7 +32,6 @@ MAX_WINDOWS = 64  # windows in one call: six times the ten symbols; more belongs
 
 CCXT_COLUMNS = 6
 LAST_INSTANT_MS = 4_102_444_800_000  # 2100-01-01: a larger number is no millisecond count of a real candle
-REQUEST_SOURCE = "request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,11 @@ class Desk:
         for index, subject in enumerate(subjects):
             groups.setdefault((subject.candles.interval, subject.length), []).append(index)
         batches = [
-            stack_windows([subjects[index].candles for index in members], length)
+            stack_windows(
+                [subjects[index].candles for index in members],
+                length,
+                sources=tuple(subjects[index].source for index in members),
+            )
             for (_, length), members in groups.items()
         ]
         answers = await self._analysts.analyze(batches, theories, timeout_seconds=timeout_seconds)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ Instants = NDArray[np.int64]
 
 BASES = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "POL", "LTC")
 SYMBOLS = tuple(f"{base}-USD" for base in BASES)
+
+# The source of candles that came with a request; every other source is the name of a market's provider.
+REQUEST_SOURCE = "request"
 
 INTERVAL_SECONDS = {
     "1m": 60,
@@ -147,23 +152,52 @@ def _check_prices(candles: Candles, field: str) -> None:
         )
 
 
+class Record(NamedTuple):
+    """The closed trades of each row's symbol, strategy and tier. Every column is (B,)."""
+
+    wins: Floats
+    losses: Floats
+    break_even: Floats  # the win probability that just pays for the losses and the costs; NaN where unknown
+
+
+class Context(NamedTuple):
+    """What the whole market did, as known at each row's `as_of`. Every column is (B,), NaN where unknown."""
+
+    cap_change_percent: Floats  # total market capitalisation over 24 hours
+    dominance_percent: Floats  # Bitcoin's share of it
+    breadth_fraction: Floats  # share of the followed coins that rose over 24 hours
+    fear_greed: Floats  # 0 extreme fear .. 100 extreme greed
+    age_seconds: Floats  # of the oldest of these facts
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
     """B windows of T closed candles, one interval: what every theory reads.
 
     Shape: `block` is (5, B, T) float64, C-contiguous, in the order open, high, low, close, volume;
     `open_times` is (B, T) int64 milliseconds. A row is one symbol and never depends on its neighbours.
+    `sources` names the provider of each row's candles; without it nothing fitted is used on them.
+    `record` and `market` are what theories read besides candles; None where there is none yet.
     """
 
     symbols: tuple[str, ...]
     interval: str
     open_times: Instants
     block: Floats
+    sources: tuple[str, ...] = ()
+    record: Record | None = None
+    market: Context | None = None
 
     def __post_init__(self) -> None:
-        expected = (5, len(self.symbols), self.open_times.shape[1])
+        rows = len(self.symbols)
+        expected = (5, rows, self.open_times.shape[1])
         if self.block.shape != expected or not self.block.flags.c_contiguous:
             raise ValueError(f"block must be C-contiguous {expected}, got {self.block.shape}")
+        if self.sources and len(self.sources) != rows:
+            raise ValueError(f"sources must name the provider of each of the {rows} rows, got {len(self.sources)}")
+        for column in (*(self.record or ()), *(self.market or ())):
+            if column.shape != (rows,):
+                raise ValueError(f"columns of record and market must be ({rows},), got {column.shape}")
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -206,38 +240,64 @@ class Windows:
         """(B, T - 1) natural-log returns of the closes."""
         return np.diff(np.log(self.close), axis=1)
 
-    def row(self, index: int) -> Windows:
-        """One window as a batch of its own."""
+    def seeds(self, purpose: str) -> NDArray[np.uint64]:
+        """(B,) seeds that follow from what each row is: its symbol, its instant and what the chance is for."""
+        texts = (f"{symbol}/{as_of}/{purpose}" for symbol, as_of in zip(self.symbols, self.as_of, strict=True))
+        digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
+        return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+    def rows(self, chosen: Sequence[int] | slice) -> Windows:
+        """Some of the windows as a batch of their own."""
+        places = list(range(len(self)))[chosen] if isinstance(chosen, slice) else list(chosen)
+        index = chosen if isinstance(chosen, slice) else places
         return Windows(
-            (self.symbols[index],),
+            tuple(self.symbols[place] for place in places),
             self.interval,
-            self.open_times[index : index + 1],
-            np.ascontiguousarray(self.block[:, index : index + 1]),
+            self.open_times[index],
+            np.ascontiguousarray(self.block[:, index]),
+            tuple(self.sources[place] for place in places) if self.sources else (),
+            None if self.record is None else Record(*(column[index] for column in self.record)),
+            None if self.market is None else Context(*(column[index] for column in self.market)),
         )
 
+    def row(self, index: int) -> Windows:
+        """One window as a batch of its own."""
+        return self.rows(slice(index, index + 1))
 
-def stack_windows(series: Sequence[Candles], length: int) -> Windows:
+
+def stack_windows(series: Sequence[Candles], length: int, *, sources: tuple[str, ...] = ()) -> Windows:
     """The newest `length` candles of each series, as one batch. All series share one interval."""
     block = np.array([[getattr(candles, column)[-length:] for candles in series] for column in COLUMNS])
     times = np.array([candles.open_times[-length:] for candles in series])
-    return Windows(tuple(candles.symbol for candles in series), series[0].interval, times, block)
+    return Windows(tuple(candles.symbol for candles in series), series[0].interval, times, block, sources)
 
 
 def join_windows(batches: Sequence[Windows]) -> Windows:
-    """Batches of one shape and interval, joined row after row."""
+    """Batches of one shape, interval and set of columns (see `shape_of`), joined row after row."""
     if len(batches) == 1:
         return batches[0]
+    records = [batch.record for batch in batches if batch.record is not None]
+    markets = [batch.market for batch in batches if batch.market is not None]
     return Windows(
         tuple(symbol for batch in batches for symbol in batch.symbols),
         batches[0].interval,
         np.concatenate([batch.open_times for batch in batches]),
         np.ascontiguousarray(np.concatenate([batch.block for batch in batches], axis=1)),
+        tuple(source for batch in batches for source in batch.sources),
+        Record(*map(np.concatenate, zip(*records, strict=True))) if records else None,
+        Context(*map(np.concatenate, zip(*markets, strict=True))) if markets else None,
     )
 
 
-def cut_windows(candles: Candles, length: int, *, step: int = 1) -> Windows:
+def shape_of(batch: Windows) -> tuple[str, int, bool, bool, bool]:
+    """What batches must have in common to be joined."""
+    return batch.interval, batch.length, bool(batch.sources), batch.record is None, batch.market is None
+
+
+def cut_windows(candles: Candles, length: int, *, step: int = 1, source: str = "") -> Windows:
     """Every window of `length` candles, `step` apart, copied into one contiguous batch (for back-tests)."""
     starts = np.arange(0, len(candles) - length + 1, step)
     rows = starts[:, None] + np.arange(length)
     block = np.ascontiguousarray(np.stack([getattr(candles, column)[rows] for column in COLUMNS]))
-    return Windows((candles.symbol,) * len(starts), candles.interval, candles.open_times[rows], block)
+    symbols, sources = (candles.symbol,) * len(starts), (source,) * len(starts) if source else ()
+    return Windows(symbols, candles.interval, candles.open_times[rows], block, sources)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from core.analysis import Findings, Missing, Reading
-from core.analyzers import Analyzer, discover, evaluate
+from core.analyzers import Analyzer, evaluate, find
 from core.errors import Code, CrpbotError
+from core.fitted import NOTHING_FITTED, Library, State
 from core.market import Windows
 
 logger = logging.getLogger(__name__)
@@ -20,15 +21,27 @@ ANSWER_MARGIN: Final = 0.1  # share of the time that is kept for bringing a part
 MAX_MARGIN_SECONDS: Final = 0.25
 
 
+class Samples:
+    """A library that has a small sample of a fit for every market, to warm up on."""
+
+    def find(self, theory: str, source: str, interval: str, symbol: str) -> State:
+        """The theory's own sample."""
+        learning = find(theory).learning
+        assert learning is not None, f"{theory} is not a fitted theory"
+        return learning.sample()
+
+
 def compute(
-    batches: Sequence[Windows], theories: Sequence[str], seconds_left: Callable[[], float]
+    batches: Sequence[Windows],
+    theories: Sequence[str],
+    seconds_left: Callable[[], float],
+    library: Library = NOTHING_FITTED,
 ) -> list[list[Findings]]:
     """For each batch and row, what the theories found. A theory that raises or comes too late is named, not hidden."""
     rows: list[list[list[Outcome]]] = [[[] for _ in range(len(batch))] for batch in batches]
-    catalogue = discover()
     for name in theories:
         for outcomes, batch in zip(rows, batches, strict=True):
-            found = _outcomes(catalogue[name], batch, seconds_left)
+            found = _outcomes(find(name), batch, seconds_left, library)
             for row, outcome in zip(outcomes, found, strict=True):
                 row.append(outcome)
     return [[_sort(outcomes) for outcomes in batch] for batch in rows]
@@ -38,20 +51,22 @@ def warm_up(batches: Sequence[Windows], theories: Sequence[str]) -> None:
     """Computes once what the first request would otherwise pay for: kernels and tables. A fault here is fatal."""
     for name in theories:
         for batch in batches:
-            evaluate(discover()[name], batch)
+            evaluate(find(name), batch, Samples())
 
 
 class LocalAnalysts:
     """The analysts without Ray, for tests, notebooks and `crpbot analyze --local`: the same bytes as through Serve."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], library: Callable[[], Library] = lambda: NOTHING_FITTED) -> None:
         self._monotonic = monotonic
+        self._library = library
 
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
     ) -> list[list[Findings]]:
         deadline = self._monotonic() + less_margin(timeout_seconds)
-        found = await asyncio.to_thread(compute, batches, theories, lambda: deadline - self._monotonic())
+        library = self._library()
+        found = await asyncio.to_thread(compute, batches, theories, lambda: deadline - self._monotonic(), library)
         refuse_silence(found, timeout_seconds)
         return found
 
@@ -97,14 +112,16 @@ def refuse_silence(answers: Sequence[Sequence[Findings]], timeout_seconds: float
     )
 
 
-def _outcomes(analyzer: Analyzer, batch: Windows, seconds_left: Callable[[], float]) -> Sequence[Outcome]:
+def _outcomes(
+    analyzer: Analyzer, batch: Windows, seconds_left: Callable[[], float], library: Library
+) -> Sequence[Outcome]:
     if seconds_left() <= 0:
         return [Missing(analyzer.name, "deadline", "the deadline had passed before its turn came")] * len(batch)
     try:
-        return evaluate(analyzer, batch)
+        return evaluate(analyzer, batch, library)
     except Exception as error:  # one theory's fault must not sink the others: it is logged and named in the answer
         if len(batch) > 1:  # nor may one row's fault sink its neighbours
-            return [_outcomes(analyzer, batch.row(index), seconds_left)[0] for index in range(len(batch))]
+            return [_outcomes(analyzer, batch.row(index), seconds_left, library)[0] for index in range(len(batch))]
         logger.exception("theory %s failed on %s as of %s", analyzer.name, batch.symbols[0], batch.as_of[0])
         return [Missing(analyzer.name, "failed", f"the theory raised {type(error).__name__}; the log has the trace")]
 

@@ -87,6 +87,9 @@ class Serving(Section):
     groups_file: Path | None = Field(
         None, description="YAML file that says which theories share a replica; unset means the one that is shipped."
     )
+    fit_at_start: bool = Field(
+        True, description="Fit the theories that learn at a start on the synthetic market, where not done yet."
+    )
     analysis_deadline_seconds: float = Field(
         10.0, ge=0.1, le=30.0, description="Longest time for an analysis; below 10 a lost replica can cost an answer."
     )

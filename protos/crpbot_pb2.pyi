@@ -130,16 +130,20 @@ class ListTheoriesResponse(_message.Message):
     def __init__(self, theories: _Optional[_Iterable[_Union[Theory, _Mapping]]] = ...) -> None: ...
 
 class Theory(_message.Message):
-    __slots__ = ("name", "summary", "min_length", "fields")
+    __slots__ = ("name", "summary", "min_length", "fields", "variants", "fitted")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     MIN_LENGTH_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    FITTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     summary: str
     min_length: int
     fields: _containers.RepeatedCompositeFieldContainer[TheoryField]
-    def __init__(self, name: _Optional[str] = ..., summary: _Optional[str] = ..., min_length: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[TheoryField, _Mapping]]] = ...) -> None: ...
+    variants: _containers.RepeatedScalarFieldContainer[str]
+    fitted: bool
+    def __init__(self, name: _Optional[str] = ..., summary: _Optional[str] = ..., min_length: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[TheoryField, _Mapping]]] = ..., variants: _Optional[_Iterable[str]] = ..., fitted: _Optional[bool] = ...) -> None: ...
 
 class TheoryField(_message.Message):
     __slots__ = ("name", "meaning", "low", "high")

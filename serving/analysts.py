@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from core.adapters.fits import FitFolder
 from core.analysis import Findings
 from core.market import COLUMNS, Windows
 from core.panel import compute, warm_up
@@ -16,18 +18,20 @@ WARM_LENGTH = 500
 
 
 class Analyst:
-    """A replica. It holds no state: a call can be repeated on another replica with the same result."""
+    """A replica. It holds no state of its own: a call can be repeated on another replica with the same result."""
 
-    def __init__(self, theories: Sequence[str]) -> None:
+    def __init__(self, theories: Sequence[str], fits: Path) -> None:
         listen_on_node_address_only()
         warm_up(samples(), theories)
+        self._fits = FitFolder(fits)
+        self._fits.library()
 
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
     ) -> list[list[Findings]]:
         """For each batch and row, what the theories found. The deadline is checked between theories."""
         deadline = time.monotonic() + timeout_seconds
-        return compute(batches, theories, lambda: deadline - time.monotonic())
+        return compute(batches, theories, lambda: deadline - time.monotonic(), self._fits.library())
 
 
 def samples() -> list[Windows]:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
 from api.readiness import Check, Readiness
+from core.adapters.fits import FitFolder
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.ledger import Ledger, Run
 from core.analyzers import discover
@@ -22,7 +24,7 @@ from core.desk import Defaults, Desk
 from core.errors import CrpbotError
 from core.market import instant
 from core.panel import LocalAnalysts, warm_up
-from core.ports import Analysts
+from core.ports import Analysts, Market
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
 from serving.analysts import samples
@@ -33,23 +35,33 @@ from serving.logs import configure_logging
 from serving.session import kernel_folder, token_file
 
 
-def build_desk(settings: Settings, analysts: Analysts) -> Desk:
-    """The desk over the settings' market and the given analysts. A replayed market brings its own clock."""
-    defaults = Defaults(settings.market.interval, settings.market.window)
+def build_market(settings: Settings) -> tuple[Market, Callable[[], datetime]]:
+    """The settings' market and its clock: a replayed market brings its own."""
     if settings.market.provider == "replay":
         from core.adapters.replay import ReplayMarket
 
         replay = ReplayMarket(settings.market.replay_folder)
-        return Desk(market=replay, analysts=analysts, now=lambda: instant(replay.now_ms()), defaults=defaults)
+        return replay, lambda: instant(replay.now_ms())
     from core.adapters.synthetic import SyntheticMarket
 
-    synthetic = SyntheticMarket(settings.market.synthetic_seed)
-    return Desk(market=synthetic, analysts=analysts, now=lambda: datetime.now(UTC), defaults=defaults)
+    return SyntheticMarket(settings.market.synthetic_seed), lambda: datetime.now(UTC)
+
+
+def build_desk(settings: Settings, analysts: Analysts) -> Desk:
+    """The desk over the settings' market and the given analysts."""
+    market, now = build_market(settings)
+    defaults = Defaults(settings.market.interval, settings.market.window)
+    return Desk(market=market, analysts=analysts, now=now, defaults=defaults)
 
 
 def build_local_desk(settings: Settings) -> Desk:
     """The desk without Ray: everything in this process."""
-    return build_desk(settings, LocalAnalysts(time.monotonic))
+    return build_desk(settings, LocalAnalysts(time.monotonic, FitFolder(fit_folder(settings)).library))
+
+
+def fit_folder(settings: Settings) -> Path:
+    """Where fitted theories lie."""
+    return settings.runtime.state_folder.resolve() / "fitted"
 
 
 def build_groups(settings: Settings) -> tuple[Group, ...]:
@@ -132,7 +144,7 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "deploy":
         from serving.deploy import deploy
 
-        deploy(arguments[1], build_groups(settings))
+        deploy(arguments[1], build_groups(settings), fit_folder(settings))
         return 0
     import uvloop
 

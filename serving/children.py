@@ -19,6 +19,15 @@ def log_file(folder: Path, name: str) -> Path:
     return folder / "logs" / f"{name}.log"
 
 
+def last_line(log: Path) -> str:
+    """What a child wrote last, empty before it wrote."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
 def spawn(folder: Path, name: str, environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[bytes]:
     """`python -m ARGUMENTS`, a process that dies with us and logs to its own file."""
     with log_file(folder, name).open("ab") as log:

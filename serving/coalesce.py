@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from core.analysis import Findings
 from core.errors import Code, CrpbotError
-from core.market import Windows, join_windows
+from core.market import Windows, join_windows, shape_of
 
 MAX_ROWS: Final = 64  # windows in one call: more would keep a replica from everybody else for too long
 WORTH_A_CALL: Final = 8  # windows that justify one more call beside those under way
@@ -151,15 +151,15 @@ Place = tuple[int, int, int]
 
 
 def combine(requests: Sequence[Sequence[Windows]]) -> tuple[list[Windows], list[list[Place]]]:
-    """Batches of several requests joined where interval and length agree, and where each one's rows ended up."""
-    parts: dict[tuple[str, int], list[Windows]] = {}
-    positions: dict[tuple[str, int], int] = {}
-    filled: dict[tuple[str, int], int] = {}
+    """Batches of several requests joined where their shapes agree, and where each one's rows ended up."""
+    parts: dict[Hashable, list[Windows]] = {}
+    positions: dict[Hashable, int] = {}
+    filled: dict[Hashable, int] = {}
     places: list[list[Place]] = []
     for batches in requests:
         place: list[Place] = []
         for batch in batches:
-            shape = (batch.interval, batch.length)
+            shape = shape_of(batch)
             position = positions.setdefault(shape, len(positions))
             start = filled.get(shape, 0)
             filled[shape] = start + len(batch)

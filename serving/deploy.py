@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from core.panel import warm_up
@@ -20,7 +21,7 @@ HEALTH_CHECK_SECONDS: Final = 5
 POLL_SECONDS: Final = 0.05
 
 
-def deploy(address: str, groups: Sequence[Group]) -> None:
+def deploy(address: str, groups: Sequence[Group], fits: Path) -> None:
     """Deploys every group as an application of its own name, and waits until all replicas are warm.
 
     Meant to start beside Ray: while that comes up, the kernels are compiled once; the replicas find them in the cache.
@@ -45,7 +46,7 @@ def deploy(address: str, groups: Sequence[Group]) -> None:
             ray_actor_options={"num_cpus": group.cpus},
             health_check_period_s=HEALTH_CHECK_SECONDS,
         )
-        targets.append(serve.RunTarget(deployment.bind(group.theories), name=group.name, route_prefix=None))
+        targets.append(serve.RunTarget(deployment.bind(group.theories, fits), name=group.name, route_prefix=None))
     serve.run_many(targets)
     ray.shutdown()
 

@@ -142,7 +142,7 @@ class ServeAnalysts:
         wanted = [
             (caller, asked)
             for caller in self.callers
-            if (asked := tuple(theory for theory in caller.group.theories if theory in theories))
+            if (asked := tuple(theory for theory in theories if theory.split("/")[0] in caller.group.theories))
         ]
         parts = await asyncio.gather(
             *(caller.analyze(batches, asked, less_margin(timeout_seconds)) for caller, asked in wanted)

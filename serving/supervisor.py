@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from core.errors import Code, CrpbotError
 from core.settings import Settings
-from serving.children import ended_well, failure, spawn
+from serving.children import ended_well, failure, last_line, log_file, spawn
 from serving.cluster import Cluster
 from serving.orders import Orders, Stopped
 from serving.preflight import check_ports, claim, end_earlier_run, wanted_ports
@@ -36,10 +36,13 @@ READY_SECONDS: Final = 60.0
 QUICK_END_SECONDS: Final = 7.0  # after Ctrl-C everything is gone within 10 s
 DRAIN_SECONDS: Final = 17.0  # after SIGTERM requests in flight may finish, and all is gone within 20 s
 GONE_SECONDS: Final = 5.0
+SYNTHETIC: Final = "synthetic"  # the provider
 
 
 class Stopwatch(Protocol):
     """A step under way."""
+
+    def tell(self, words: str) -> None: ...
 
     def done(self) -> None: ...
 
@@ -91,8 +94,11 @@ class Supervisor:
         self._prepare()
         if self._uses_ray:
             self._start_cluster()  # first, because it takes longest; the next steps go on beside it
+        fitting = self._start_fitting()
         self._migrate()
         self._start_gateway()
+        if fitting is not None:
+            self._wait_for_fits(fitting)
         if self._uses_ray:
             self._wait_for_cluster()
         with self._step("gateway"):
@@ -114,6 +120,26 @@ class Supervisor:
         migration = spawn(self._folder, "database", self._environment, "cli.main", "db", "upgrade")
         with self._step("database"):
             self._wait_until(lambda: ended_well(self._folder, "database", migration))
+
+    def _start_fitting(self) -> subprocess.Popen[bytes] | None:
+        """On the synthetic market whatever is not fitted yet is fitted now; on a real one that is the user's decision."""
+        if self._settings.market.provider != SYNTHETIC or not self._settings.serving.fit_at_start:
+            return None
+        log_file(self._folder, "fit").unlink(missing_ok=True)  # its last line is shown, which must be of this start
+        return spawn(self._folder, "fit", self._environment, "cli.main", "fit", "--missing")
+
+    def _wait_for_fits(self, fitting: subprocess.Popen[bytes]) -> None:
+        """Shows how far the fitting is. Without fits the server lacks a few theories and says so: it goes on."""
+        log = log_file(self._folder, "fit")
+        with self._step("fitted theories") as watch:
+
+            def is_over() -> bool:
+                watch.tell(last_line(log))
+                return fitting.poll() is not None
+
+            self._wait_until(is_over)
+        if fitting.returncode:
+            self._progress.note(f"the fitted theories are missing, see {log}; remedy: crpbot fit")
 
     def _start_gateway(self) -> None:
         self._gateway_lives.begin()
@@ -250,11 +276,11 @@ class Supervisor:
             self._progress.note(words)
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
+    def _step(self, name: str) -> Iterator[Stopwatch]:
         """Shows what takes time. It may run a thread to do so: nothing is spawned within."""
         watch = self._progress.step(name)
         try:
-            yield
+            yield watch
         except BaseException:
             watch.failed()
             raise

@@ -36,7 +36,7 @@ import numpy as np
 from scipy.special import gammaln, zeta
 
 from core.analysis import Columns, Field, Opinion, Values
-from core.kernels import Sizes, fluctuation, rescaled_range, standardise, whittle
+from core.kernels.scaling import Sizes, fluctuation, rescaled_range, standardise, whittle
 from core.market import Floats, Windows
 
 FIELDS = {

@@ -237,6 +237,7 @@ def test_a_taken_port_is_told_with_its_owner_and_the_setting(tmp_path: Path, crp
 def test_serving_as_json_prints_where_everything_is_and_nothing_else(tmp_path: Path) -> None:
     http, grpc = free_ports(2)
     settings = {"CRPBOT__SERVING__MODE": "inprocess", "CRPBOT__HTTP__PORT": str(http), "CRPBOT__GRPC__PORT": str(grpc)}
+    settings["CRPBOT__SERVING__FIT_AT_START"] = "false"
     with subprocess.Popen(
         [sys.executable, "-m", "cli.main", "serve", "--json"],
         cwd=tmp_path,

@@ -15,17 +15,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.analysis import Field, Opinion
-from core.analyzers import Analyzer, discover, evaluate
+from core.analyzers import Analyzer, discover
+from core.analyzers import evaluate as evaluate_with
 from core.market import SYMBOLS, Windows
+from core.panel import Samples
 
 ROOT = Path(__file__).parents[2]
 THEORIES = discover()
 BATCHES = (1, 2, 3, 7, 16, 64)
 LENGTHS = (200, 333, 500, 1000)
 # Theories about the shape of the moves, to which the unit of the price is nothing.
-WITHOUT_UNIT = ("shannon_entropy", "hurst_exponent", "autocorrelation")
+WITHOUT_UNIT = tuple(name for name in THEORIES if name != "kalman_filter")
+
+# Simulated paths for these tests: what they check does not depend on how many there are.
+PATHS = 64
 
 every_theory = pytest.mark.parametrize("analyzer", THEORIES.values(), ids=THEORIES)
+
+
+@pytest.fixture(autouse=True)
+def few_paths(monkeypatch):
+    for analyzer in THEORIES.values():
+        module = sys.modules[analyzer.analyze.__module__]
+        if hasattr(module, "PATHS"):
+            monkeypatch.setattr(module, "PATHS", PATHS)
+
+
+def analyze(analyzer, windows):
+    """The columns of a theory; a fitted one gets the sample of a fit for every row."""
+    if analyzer.learning is None:
+        return analyzer.analyze(windows)
+    return analyzer.analyze(windows, [analyzer.learning.sample()] * len(windows))
+
+
+def evaluate(analyzer, windows):
+    return evaluate_with(analyzer, windows, Samples())
 
 
 def windows_from(closes, seed=0):
@@ -108,7 +132,8 @@ def test_the_file_keeps_to_the_pattern(analyzer: Analyzer):
     assert all(name.isidentifier() and name == name.lower() for name in analyzer.fields)
     assert not hasattr(module, "all"), "`all = [...]` where `__all__` was meant"
     assert all(hasattr(module, name) for name in getattr(module, "__all__", ()))
-    assert list(inspect.signature(analyzer.analyze).parameters) == ["windows"]
+    parameters = ["windows", *(["fitted"] if analyzer.learning else []), *(["variant"] if analyzer.variants else [])]
+    assert list(inspect.signature(analyzer.analyze).parameters) == parameters
     assert list(inspect.signature(analyzer.read).parameters) == ["values"]
 
 
@@ -116,7 +141,7 @@ def test_the_file_keeps_to_the_pattern(analyzer: Analyzer):
 @pytest.mark.parametrize("length", LENGTHS)
 def test_every_field_is_within_its_bounds_on_every_kind_of_market(analyzer, length):
     windows = windows_from(np.stack(list(markets(length).values())))
-    assert_within_declared_bounds(analyzer, analyzer.analyze(windows), len(windows))
+    assert_within_declared_bounds(analyzer, analyze(analyzer, windows), len(windows))
 
 
 @every_theory
@@ -134,13 +159,13 @@ def test_any_prices_give_numbers_within_bounds(analyzer, moves, start):
     returns = np.resize(np.array(moves), 199)
     closes = start * np.exp(np.concatenate([[0.0], np.cumsum(returns - returns.mean())]))
     windows = windows_from(closes[None, :])
-    assert_within_declared_bounds(analyzer, analyzer.analyze(windows), 1)
+    assert_within_declared_bounds(analyzer, analyze(analyzer, windows), 1)
     assert_sound(evaluate(analyzer, windows)[0], analyzer, "any")
 
 
 @every_theory
 def test_a_reading_is_an_opinion(analyzer):
-    values = {name: float(column[0]) for name, column in analyzer.analyze(walks(1, 500)).items()}
+    values = {name: float(column[0]) for name, column in analyze(analyzer, walks(1, 500)).items()}
     assert isinstance(analyzer.read(values), Opinion)
 
 
@@ -157,8 +182,8 @@ def test_a_flat_market_never_gives_nan(analyzer):
 def test_a_row_does_not_see_its_batch(analyzer, length):
     for rows in BATCHES:
         windows = walks(rows, length or analyzer.min_length)
-        together = analyzer.analyze(windows)
-        alone = [analyzer.analyze(windows.row(row)) for row in range(rows)]
+        together = analyze(analyzer, windows)
+        alone = [analyze(analyzer, windows.row(row)) for row in range(rows)]
         for name, column in together.items():
             np.testing.assert_array_equal(column, np.concatenate([single[name] for single in alone]), err_msg=name)
 
@@ -166,10 +191,10 @@ def test_a_row_does_not_see_its_batch(analyzer, length):
 @every_theory
 def test_a_row_that_does_not_move_leaves_its_neighbours_alone(analyzer):
     cases = np.stack(list(markets(333).values()))
-    together = analyzer.analyze(windows_from(cases))
+    together = analyze(analyzer, windows_from(cases))
     windows = windows_from(cases)
     for row in range(len(cases)):
-        for name, column in analyzer.analyze(windows.row(row)).items():
+        for name, column in analyze(analyzer, windows.row(row)).items():
             np.testing.assert_array_equal(column, together[name][row : row + 1], err_msg=name)
 
 
@@ -178,15 +203,15 @@ def test_the_input_is_not_written(analyzer):
     windows = walks(3, 500)
     windows.block.setflags(write=False)
     windows.open_times.setflags(write=False)
-    analyzer.analyze(windows)
+    analyze(analyzer, windows)
 
 
 @every_theory
 def test_the_same_windows_give_the_same_answer_twice(analyzer):
     windows = walks(5, 500)
-    first = {name: column.copy() for name, column in analyzer.analyze(windows).items()}
-    analyzer.analyze(walks(2, 333))
-    for name, column in analyzer.analyze(windows).items():
+    first = {name: column.copy() for name, column in analyze(analyzer, windows).items()}
+    analyze(analyzer, walks(2, 333))
+    for name, column in analyze(analyzer, windows).items():
         np.testing.assert_array_equal(column, first[name], err_msg=name)
 
 
@@ -203,7 +228,7 @@ def test_the_shortest_window_is_read_and_a_shorter_one_is_refused_by_name(analyz
 def test_the_unit_of_the_price_does_not_matter(theory, factor):
     windows = walks(4, 500)
     scaled = Windows(windows.symbols, windows.interval, windows.open_times, factor * windows.block)
-    before, after = (THEORIES[theory].analyze(given) for given in (windows, scaled))
+    before, after = (analyze(THEORIES[theory], given) for given in (windows, scaled))
     for name, column in before.items():
         np.testing.assert_allclose(after[name], column, rtol=1e-9, atol=1e-9, err_msg=name)
 
@@ -215,8 +240,13 @@ from core.analyzers import discover
 from core.market import Windows
 given = np.load(sys.argv[1])
 windows = Windows(tuple(given["symbols"]), "5m", given["times"], given["block"])
-found = {f"{name}.{field}": column for name, analyzer in discover().items()
-         for field, column in analyzer.analyze(windows).items()}
+found = {}
+for name, analyzer in discover().items():
+    module = sys.modules[analyzer.analyze.__module__]
+    if hasattr(module, "PATHS"):
+        module.PATHS = int(sys.argv[3])
+    fitted = ([analyzer.learning.sample()] * len(windows),) if analyzer.learning else ()
+    found.update({f"{name}.{field}": column for field, column in analyzer.analyze(windows, *fitted).items()})
 np.savez(sys.argv[2], **found)
 """
 
@@ -226,7 +256,7 @@ def read_in_another_process(windows, folder, **environment):
     given, found = folder / "given.npz", folder / "found.npz"
     np.savez(given, symbols=windows.symbols, times=windows.open_times, block=windows.block)
     subprocess.run(
-        [sys.executable, "-c", READ_ELSEWHERE, str(given), str(found)],
+        [sys.executable, "-c", READ_ELSEWHERE, str(given), str(found), str(PATHS)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         check=True,
@@ -239,7 +269,7 @@ def test_two_processes_give_the_same_bits(tmp_path):
     windows = walks(3, 333)
     found = read_in_another_process(windows, tmp_path)
     for theory, analyzer in THEORIES.items():
-        for name, column in analyzer.analyze(windows).items():
+        for name, column in analyze(analyzer, windows).items():
             np.testing.assert_array_equal(found[f"{theory}.{name}"], column, err_msg=f"{theory}.{name}")
 
 
@@ -247,6 +277,6 @@ def test_compiled_kernels_say_what_their_python_says(tmp_path):
     windows = windows_from(np.stack(list(markets(200).values())))
     found = read_in_another_process(windows, tmp_path, NUMBA_DISABLE_JIT="1")
     for theory, analyzer in THEORIES.items():
-        for name, column in analyzer.analyze(windows).items():
+        for name, column in analyze(analyzer, windows).items():
             plain = found[f"{theory}.{name}"]
             np.testing.assert_allclose(column, plain, rtol=1e-9, atol=1e-9, err_msg=f"{theory}.{name}")

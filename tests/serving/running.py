@@ -36,6 +36,7 @@ class Server:
             "CRPBOT__GRPC__PORT": str(self.grpc_port),
             "CRPBOT__RAY__DASHBOARD_PORT": str(self.dashboard_port),
             "CRPBOT__RUNTIME__STATE_FOLDER": str(self.state),
+            "CRPBOT__SERVING__FIT_AT_START": "false",  # it takes longer than all that is tested with most servers
             **settings,
         }
         self.child = subprocess.Popen(

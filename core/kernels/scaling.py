@@ -1,4 +1,4 @@
-"""Compiled kernels that several theories share: standardised returns, Whittle's likelihood, scaling slopes.
+"""Compiled kernels for scaling: standardised returns, Whittle's likelihood, slopes over box sizes.
 
 Each takes B rows and gives B answers; a row that does not move is NaN throughout. Sums run in one fixed order.
 Kernels hold no module constants and call only kernels of this file: the cache on disk would not notice their change.

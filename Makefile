@@ -61,8 +61,9 @@ smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds
 slow: .venv/.installed-dev ## the tests that take minutes
 	@$(PYTEST) -m slow
 
-accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=5000
-	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) $(PYTEST) tests/accuracy
+accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=5000 (RECORD=yes: for the docs)
+	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) \
+		$(if $(RECORD),ACCURACY_RECORD=docs/measured/accuracy.json) $(PYTEST) tests/accuracy
 
 bench: .venv/.installed-dev ## measure: theories against libraries, gateway against bare servers
 	@$(BIN)/python -m bench.theories

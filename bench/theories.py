@@ -1,13 +1,14 @@
-"""How long a theory takes for one window, alone and in a batch, beside the library that a trader would reach for.
+"""How long each theory takes for one window, alone and in a batch, beside the library that a trader would reach for.
 
-`python bench/theories.py` prints a table, `--json` the same numbers for programs. Every time is the median of several
-rounds, library and theory in turn in the same run, on one thread. Compare ratios, not microseconds: machines differ.
-nolds is not measured: it does not install on Python 3.11 with current tools.
+`python -m bench.theories` prints a table, `--record` also writes it to docs/measured/speed.json, from which
+docs/theories.md is made. Every time is the median of several rounds, library and theory in turn in the same run, on one
+thread. Compare ratios, not microseconds: machines differ.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -16,38 +17,38 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.contest import Contest
+
+if TYPE_CHECKING:
+    from core.fitted import Library
+    from core.market import Windows
+
+RECORD = Path(__file__).parent.parent / "docs" / "measured" / "speed.json"
 
 BATCH = 1_000
 LENGTH = 500
+HISTORY = 7_000
 ROUNDS = 9
-# Each round of a lone call takes about this long, so that the clock's own cost does not show.
+# Each round of a call takes about this long, so that the clock's own cost does not show.
 ROUND_SECONDS = 0.005
+# A call that takes longer than this is not worth nine rounds.
+SLOW_SECONDS = 1.0
+SLOW_ROUNDS = 3
 # Narrower, the names of theories and libraries are cut.
-TABLE_WIDTH = 118
+TABLE_WIDTH = 130
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """One theory (or part of it) against one library call that gives at most as much."""
-
-    name: str
-    batch: Callable[[], object]
-    windows: int
-    single: Callable[[], object]
-    library_name: str
-    library: Callable[[], object]
-    goal: float
+SIMULATION = "monte_carlo"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Microseconds a window, and how many times faster than the library."""
 
+    theory: str
     name: str
     batch_us: float
     single_us: float
@@ -56,20 +57,69 @@ class Outcome:
     times_faster: float
     times_faster_single: float
     goal: float
+    serves: bool
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Every theory on the same window: microseconds, votes and words included."""
+
+    theories: int
+    single_us: float
+    batch_us_without_simulation: float
+    libraries_us: float
+
+    @property
+    def times_faster(self) -> float:
+        return self.libraries_us / self.single_us
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    as_json = parser.parse_args().json
+    parser.add_argument("--record", action="store_true", help=f"write {RECORD.name} for the docs")
+    parser.add_argument("--theory", action="append", help="only this theory (repeatable)")
+    arguments = parser.parse_args()
     if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})
-    outcomes = [compete(contest) for contest in contests()]
-    together = time_together()
-    if as_json:
-        print(json.dumps({**setting(), "all_single_us": together, "outcomes": [asdict(row) for row in outcomes]}))
+        command = [sys.executable, "-m", "bench.theories", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **ONE_THREAD})
+    batch = make_windows(BATCH)
+    outcomes = [
+        compete(theory, contest)
+        for theory in contested(arguments.theory or ())
+        for contest in importlib.import_module(f"bench.contests.{theory}").contests(batch, batch.row(0))
+    ]
+    together = None if arguments.theory else time_together(batch, outcomes)
+    record = describe(outcomes, together)
+    if arguments.record:
+        RECORD.parent.mkdir(parents=True, exist_ok=True)
+        RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    if arguments.json:
+        print(json.dumps(record))
     else:
         show(outcomes, together)
+
+
+def contested(chosen: tuple[str, ...] | list[str]) -> list[str]:
+    """The theories for which there is a contest, all or those named."""
+    names = sorted(path.stem for path in (Path(__file__).parent / "contests").glob("[a-z]*.py"))
+    return [name for name in names if not chosen or name in chosen]
+
+
+def describe(outcomes: list[Outcome], together: Together | None) -> dict[str, object]:
+    """The record: figures, what they depend on, and the hash of the code that they were measured on."""
+    from core.analyzers import code_hash
+
+    theories = {
+        theory: {
+            "code": code_hash(theory),
+            "contests": [asdict(outcome) for outcome in outcomes if outcome.theory == theory],
+        }
+        for theory in sorted({outcome.theory for outcome in outcomes})
+    }
+    all_together = None if together is None else {**asdict(together), "times_faster": together.times_faster}
+    return {**setting(), "theories": theories, "together": all_together}
 
 
 def setting() -> dict[str, object]:
@@ -79,6 +129,7 @@ def setting() -> dict[str, object]:
     import scipy
 
     return {
+        "day": datetime.now(UTC).date().isoformat(),
         "rounds": ROUNDS,
         "batch": BATCH,
         "length": LENGTH,
@@ -88,74 +139,50 @@ def setting() -> dict[str, object]:
     }
 
 
-def contests() -> list[Contest]:
-    """Each theory with the library's call for the nearest number, on fat-tailed returns."""
-    import antropy
-    import numpy as np
-    import scipy.stats
-    from statsmodels.stats.diagnostic import acorr_ljungbox
-
-    from core.analyzers import autocorrelation, hurst_exponent, shannon_entropy
-
-    batch = make_windows(BATCH)
-    single = batch.row(0)
-    row = single.log_returns()[0]
-    counts = np.histogram(row, bins=16)[0]
-    weights = shannon_entropy.grassberger_weights(LENGTH)
-
-    def histogram() -> object:
-        low, middle, high = np.percentile(row, [25, 50, 75])
-        deviation = (high - low) / 1.349
-        edges = middle + deviation * np.concatenate([[-np.inf], 0.5 * np.arange(-7, 8), [np.inf]])
-        return scipy.stats.entropy(np.histogram(row, bins=edges)[0])
-
-    def theory(module: ModuleType) -> tuple[Callable[[], object], int, Callable[[], object]]:
-        return lambda: module.analyze(batch), BATCH, lambda: module.analyze(single)
-
-    def count() -> object:
-        return shannon_entropy.count_entropy(counts, weights)
-
-    entropy, hurst, echo = theory(shannon_entropy), theory(hurst_exponent), theory(autocorrelation)
-    permutation = ("antropy.perm_entropy", lambda: antropy.perm_entropy(row, order=3, normalize=True))
-    return [
-        Contest("shannon_entropy, all three", *entropy, *permutation, 5.0),
-        Contest("shannon_entropy, all three", *entropy, "numpy histogram + scipy entropy", histogram, 50.0),
-        Contest(
-            "entropy of 16 counts", count, 1, count, "scipy.stats.entropy", lambda: scipy.stats.entropy(counts), 50.0
-        ),
-        Contest("hurst_exponent, all four", *hurst, "antropy DFA", lambda: antropy.detrended_fluctuation(row), 5.0),
-        Contest("autocorrelation, both tests", *echo, "acorr_ljungbox", lambda: acorr_ljungbox(row, lags=[20]), 10.0),
-    ]
-
-
-def make_windows(rows: int):
-    """Random walks with fat tails."""
+def make_windows(rows: int) -> Windows:
+    """Random walks with fat tails, with wicks and volume."""
     import numpy as np
 
     from core.market import Windows
 
-    closes = 100.0 * np.exp(np.cumsum(0.003 * np.random.default_rng(1).standard_t(4, (rows, LENGTH)), axis=1))
+    rng = np.random.default_rng(1)
+    closes = 100.0 * np.exp(np.cumsum(0.003 * rng.standard_t(4, (rows, LENGTH)), axis=1))
+    opens = np.concatenate([np.full((rows, 1), 100.0), closes[:, :-1]], axis=1)
+    wick = 0.001 * rng.random((2, rows, LENGTH))
+    highs, lows = np.maximum(opens, closes) * (1.0 + wick[0]), np.minimum(opens, closes) * (1.0 - wick[1])
     times = np.tile(300_000 * np.arange(LENGTH, dtype=np.int64), (rows, 1))
-    block = np.ascontiguousarray(np.stack([closes, closes, closes, closes, np.ones_like(closes)]))
-    return Windows(("BTC-USD",) * rows, "5m", times, block)
+    block = np.ascontiguousarray(np.stack([opens, highs, lows, closes, rng.lognormal(size=closes.shape)]))
+    return Windows(("BTC-USD",) * rows, "5m", times, block, ("synthetic",) * rows)
 
 
-def compete(contest: Contest) -> Outcome:
+def compete(theory: str, contest: Contest) -> Outcome:
     """Rounds of batch, single and library in turn; the medians."""
     calls = (contest.batch, contest.single, contest.library)
     repeats = [repeats_for(call) for call in calls]
-    rounds = [[time_of(call, repeat) for call, repeat in zip(calls, repeats, strict=True)] for _ in range(ROUNDS)]
-    batch, single, library = (statistics.median(times) for times in zip(*rounds, strict=True))
+    slowest = max(time_of(call, 1) for call in calls)
+    rounds = SLOW_ROUNDS if slowest > 1e6 * SLOW_SECONDS else ROUNDS
+    times = [[time_of(call, repeat) for call, repeat in zip(calls, repeats, strict=True)] for _ in range(rounds)]
+    batch, single, library = (statistics.median(each) for each in zip(*times, strict=True))
     batch /= contest.windows
     return Outcome(
-        contest.name, batch, single, contest.library_name, library, library / batch, library / single, contest.goal
+        theory=theory,
+        name=contest.name,
+        batch_us=batch,
+        single_us=single,
+        library=contest.library_name,
+        library_us=library,
+        times_faster=library / batch,
+        times_faster_single=library / single,
+        goal=contest.goal,
+        serves=contest.serves,
+        rounds=rounds,
     )
 
 
 def repeats_for(call: Callable[[], object]) -> int:
     """How often to repeat a call so that a round is long enough; the first call may compile."""
     call()
-    return max(1, int(ROUND_SECONDS * 1e6 / time_of(call, 3)))
+    return max(1, int(ROUND_SECONDS * 1e6 / time_of(call, 2)))
 
 
 def time_of(call: Callable[[], object], repeats: int) -> float:
@@ -166,20 +193,49 @@ def time_of(call: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats * 1e6
 
 
-def time_together() -> float:
-    """Microseconds for every theory on one lone window, with its vote and words."""
+def time_together(batch: Windows, outcomes: list[Outcome]) -> Together:
+    """Every theory in turn on one lone window and, but for the simulation, on the batch; fitted ones truly fitted."""
     from core.analyzers import discover, evaluate
 
-    single = make_windows(1)
+    library = fit_on_walk()
+    single = batch.row(0)
 
-    def everything() -> object:
-        return [evaluate(analyzer, single) for analyzer in discover().values()]
+    def alone() -> object:
+        return [evaluate(analyzer, single, library) for analyzer in discover().values()]
 
-    repeats = repeats_for(everything)
-    return statistics.median(time_of(everything, repeats) for _ in range(ROUNDS))
+    def in_batch() -> object:
+        return [evaluate(each, batch, library) for each in discover().values() if each.name != SIMULATION]
+
+    repeats = repeats_for(alone)
+    return Together(
+        theories=len(discover()),
+        single_us=statistics.median(time_of(alone, repeats) for _ in range(ROUNDS)),
+        batch_us_without_simulation=statistics.median(time_of(in_batch, 1) for _ in range(ROUNDS)) / len(batch),
+        libraries_us=sum(outcome.library_us for outcome in outcomes if outcome.serves),
+    )
 
 
-def show(outcomes: list[Outcome], together: float) -> None:
+def fit_on_walk() -> Library:
+    """What the fitted theories learn from a long random walk."""
+    import numpy as np
+
+    from core.analyzers import learners
+    from core.fitted import Shelf
+    from core.fitting import Task, bind, learn
+    from core.market import Candles
+
+    rng = np.random.default_rng(2)
+    closes = 100.0 * np.exp(np.cumsum(0.003 * rng.standard_t(4, HISTORY)))
+    opens = np.concatenate([[100.0], closes[:-1]])
+    highs, lows = np.maximum(opens, closes) * 1.0005, np.minimum(opens, closes) * 0.9995
+    times = 300_000 * np.arange(HISTORY, dtype=np.int64)
+    history = Candles("BTC-USD", "5m", times, opens, highs, lows, closes, rng.lognormal(size=HISTORY))
+    at = datetime.now(UTC)
+    fits = [bind(each.name, "synthetic", [(history, learn(Task(each.name, history)))], at=at) for each in learners()]
+    return Shelf(tuple(fits))
+
+
+def show(outcomes: list[Outcome], together: Together | None) -> None:
     """The table."""
     from rich.console import Console
     from rich.table import Table
@@ -187,17 +243,22 @@ def show(outcomes: list[Outcome], together: float) -> None:
     facts = setting()
     title = f"microseconds a window of {LENGTH}, median of {ROUNDS} rounds, one thread\n"
     table = Table(title=f"{title}{facts['machine']}, {facts['versions']}")
-    for heading in ("theory", f"batch of {BATCH:,}", "alone", "library", "its time", "faster", "alone", "goal"):
-        table.add_column(heading, justify="left" if heading in ("theory", "library") else "right")
+    for heading in ("theory", "what", f"batch of {BATCH:,}", "alone", "library", "its time", "faster", "alone", "goal"):
+        table.add_column(heading, justify="left" if heading in ("theory", "what", "library") else "right")
     for row in outcomes:
-        times = (f"{row.times_faster:.1f}x", f"{row.times_faster_single:.1f}x", f"{row.goal:.0f}x")
-        table.add_row(
-            row.name, f"{row.batch_us:.2f}", f"{row.single_us:.1f}", row.library, f"{row.library_us:.1f}", *times
-        )
+        colour = "green" if row.times_faster >= row.goal else "red"
+        ratios = (f"[{colour}]{row.times_faster:.1f}x[/]", f"{row.times_faster_single:.1f}x", f"{row.goal:g}x")
+        times = (f"{row.batch_us:.2f}", f"{row.single_us:.1f}", row.library, f"{row.library_us:.1f}")
+        table.add_row(row.theory, row.name, *times, *ratios)
     console = Console()
     console.width = max(console.width, TABLE_WIDTH)
     console.print(table)
-    console.print(f"every theory on one lone window, with votes and words: {together:.0f} microseconds")
+    if together is not None:
+        console.print(
+            f"all {together.theories} theories on one lone window, with votes and words: {together.single_us:,.0f} us; "
+            f"through the libraries {together.libraries_us:,.0f} us, {together.times_faster:.0f} times as long\n"
+            f"per window in a batch of {BATCH:,}, without the simulation: {together.batch_us_without_simulation:.0f} us"
+        )
 
 
 if __name__ == "__main__":

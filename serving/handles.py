@@ -13,6 +13,7 @@ from core.market import Windows
 from core.panel import absent, less_margin, merge, refuse_silence
 from serving.coalesce import Coalescer
 from serving.groups import Group
+from serving.share import bring_together, share_out
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,17 @@ class GroupCaller:
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
     ) -> list[list[Findings]]:
-        """The findings of this group; a group that cannot answer in time is reported as missing."""
+        """The findings of this group. A large request is shared out, so that no replica is idle meanwhile."""
+        shares = share_out(batches, self.group.replicas)
+        answers = await asyncio.gather(
+            *(self._ask([piece.windows for piece in share], theories, timeout_seconds) for share in shares)
+        )
+        return bring_together(len(batches), shares, answers)
+
+    async def _ask(
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+    ) -> list[list[Findings]]:
+        """The findings on these windows; what cannot be had in time is reported as missing."""
         problem = self.problem()
         if problem is not None:
             return _nothing(batches, theories, "unavailable", problem)

@@ -122,7 +122,7 @@ class Supervisor:
             self._wait_until(lambda: ended_well(self._folder, "database", migration))
 
     def _start_fitting(self) -> subprocess.Popen[bytes] | None:
-        """On the synthetic market whatever is not fitted yet is fitted now; on a real one that is the user's decision."""
+        """On the synthetic market what is not fitted yet is fitted now; on a real one that is the user's decision."""
         if self._settings.market.provider != SYNTHETIC or not self._settings.serving.fit_at_start:
             return None
         log_file(self._folder, "fit").unlink(missing_ok=True)  # its last line is shown, which must be of this start

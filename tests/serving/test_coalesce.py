@@ -84,7 +84,8 @@ async def test_joined_requests_get_what_lone_ones_get_to_the_last_bit() -> None:
         (windows("LTC-USD", length=300), windows("BTC-USD", "XRP-USD")),
         (windows("POL-USD", interval="1h"),),
     ]
-    tasks = [submit(queue, *request, theories=ALL) for request in requests]
+    # long enough for kernels that are compiled here for the first time
+    tasks = [submit(queue, *request, theories=ALL, seconds=120.0) for request in requests]
     await settle()
     replicas.gate.set()
     assert await asyncio.gather(*tasks) == [alone(request, ALL) for request in requests]

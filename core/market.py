@@ -167,7 +167,7 @@ class Context(NamedTuple):
     dominance_percent: Floats  # Bitcoin's share of it
     breadth_fraction: Floats  # share of the followed coins that rose over 24 hours
     fear_greed: Floats  # 0 extreme fear .. 100 extreme greed
-    age_seconds: Floats  # of the oldest of these facts
+    age_seconds: Floats  # since the oldest of these facts was fetched; negative would be a look into the future
 
 
 @dataclass(frozen=True, slots=True, eq=False)

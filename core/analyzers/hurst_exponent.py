@@ -33,9 +33,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln, zeta
+from scipy.special import gammaln
 
 from core.analysis import Columns, Field, Opinion, Values
+from core.kernels.fractional_noise import NoiseSpectrum, noise_spectrum, smooth_length
 from core.kernels.scaling import Sizes, fluctuation, rescaled_range, standardise, whittle
 from core.market import Floats, Windows
 
@@ -58,8 +59,6 @@ UNDEFINED = "every move of the window is the same size (or there is none): nothi
 ROUNDING = 1e-12
 # 1.96 standard errors to either side hold 95 %.
 HALF_WIDTH = 1.96
-# H on a grid of 0.02, refined by a parabola: the error of this (< 0.001) is small beside the standard error.
-GRID_START, GRID_STEP, GRID_SIZE = 0.03, 0.02, 48
 # Local Whittle uses n^0.65 frequencies: the usual compromise between bias by short echoes and variance.
 ROBUST_POWER = 0.65
 SMALLEST_RANGE_BOX = 8
@@ -75,13 +74,10 @@ class Tables(NamedTuple):
     """All that depends on the number of returns only, not on the market."""
 
     size: int
-    inverse_density: Floats
-    mean_log_density: Floats
-    errors: Floats
+    noise: NoiseSpectrum
     local_inverse: Floats
     local_mean_log: Floats
     local_error: float
-    grid: Floats
     ages: Floats
     range_boxes: Sizes
     range_logs: Floats
@@ -97,11 +93,12 @@ def analyze(windows: Windows) -> Columns:
     """
     returns = windows.log_returns()
     tables = _tables(returns.shape[1])
+    noise = tables.noise
     values, _, deviations = standardise(returns, ROUNDING)
     spectra = np.fft.rfft(values[:, -tables.size :], axis=1)
-    hurst, cells = whittle(spectra, tables.inverse_density, tables.mean_log_density, tables.grid)
-    robust, _ = whittle(spectra, tables.local_inverse, tables.local_mean_log, tables.grid)
-    margin = HALF_WIDTH * tables.errors[cells]
+    hurst, cells = whittle(spectra, noise.inverse_density, noise.mean_log_density, noise.grid)
+    robust, _ = whittle(spectra, tables.local_inverse, tables.local_mean_log, noise.grid)
+    margin = HALF_WIDTH * noise.errors[cells]
     robust_margin = HALF_WIDTH * tables.local_error
     return {
         "hurst": hurst,
@@ -137,57 +134,26 @@ def read(values: Values) -> Opinion:
     return Opinion(vote, f"{state}, {action} the momentum of {momentum:+.1f} sd: {numbers}.")
 
 
-def smooth_length(size: int) -> int:
-    """The largest length up to `size` without a prime factor above 13, which the Fourier transform does fast.
-
-    >>> smooth_length(499), smooth_length(512)
-    (495, 512)
-    """
-    for length in range(size, 1, -1):
-        rest = length
-        for factor in (2, 3, 5, 7, 11, 13):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-    return size
-
-
 @lru_cache(maxsize=64)
 def _tables(returns: int) -> Tables:
     """Everything that the number of returns fixes: densities over the grid of H, errors, weights, box sizes."""
     size = smooth_length(returns)
-    waves = 2.0 * math.pi * np.arange(1, (size - 1) // 2 + 1) / size
-    grid = np.asarray(GRID_START + GRID_STEP * np.arange(GRID_SIZE), dtype=np.float64)
-    log_density = _log_density(waves[:, None], grid)
-    sensitivity = np.gradient(log_density, GRID_STEP, axis=1)
-    spread = ((sensitivity - sensitivity.mean(axis=0)) ** 2).sum(axis=0)
-    low = np.log(waves[: int(size**ROBUST_POWER)])
-    local_log_density = low[:, None] * (1.0 - 2.0 * grid)
+    noise = noise_spectrum(size)
+    low = np.log(noise.waves[: int(size**ROBUST_POWER)])
+    local_log_density = low[:, None] * (1.0 - 2.0 * noise.grid)
     ages = 1.0 / np.sqrt(np.arange(returns, 0, -1.0))
     range_boxes = [returns >> halving for halving in range(1, 16) if returns >> halving >= SMALLEST_RANGE_BOX]
     return Tables(
         size=size,
-        inverse_density=np.exp(-log_density),
-        mean_log_density=log_density.mean(axis=0),
-        errors=1.0 / np.sqrt(spread),
+        noise=noise,
         local_inverse=np.exp(-local_log_density),
         local_mean_log=local_log_density.mean(axis=0),
         local_error=float(0.5 / np.sqrt(((low - low.mean()) ** 2).sum())),
-        grid=grid,
         ages=ages / math.sqrt(float((ages**2).sum())),
         range_boxes=np.array(range_boxes),
         range_logs=np.array([_expected_range_log(box) for box in range_boxes]),
         trend_boxes=_trend_boxes(returns),
     )
-
-
-def _log_density(waves: Floats, hurst: Floats) -> Floats:
-    """Log spectral density of fractional Gaussian noise up to a constant; the sum over aliases is a Hurwitz zeta."""
-    power = 2.0 * hurst + 1.0
-    turns = waves / (2.0 * math.pi)
-    aliases = zeta(power, turns) + zeta(power, 1.0 - turns)
-    return np.asarray(np.log(1.0 - np.cos(waves)) - power * math.log(2.0 * math.pi) + np.log(aliases))
 
 
 def _expected_range_log(box: int) -> float:

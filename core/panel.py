@@ -49,7 +49,7 @@ def compute(
 
 def warm_up(batches: Sequence[Windows], theories: Sequence[str]) -> None:
     """Computes once what the first request would otherwise pay for: kernels and tables. A fault here is fatal."""
-    for name in theories:
+    for name in (spelling for theory in theories for spelling in find(theory).spellings):
         for batch in batches:
             evaluate(find(name), batch, Samples())
 

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import math
 import pkgutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -110,16 +109,20 @@ def learners(names: Sequence[str] = ()) -> tuple[Analyzer, ...]:
 
 @cache
 def code_hash(name: str) -> str:
-    """Fingerprint of a theory's code: its own file and the shared kernels it uses."""
-    module = importlib.import_module(f"{__name__}.{name}")
+    """Fingerprint of a theory's code: its own file and the shared kernels that it uses, directly or through others."""
+    found: dict[str, Path] = {}
+    _collect(f"{__name__}.{name}", found)
+    return sha256(b"\0".join(found[module].read_bytes() for module in sorted(found))).hexdigest()[:16]
+
+
+def _collect(name: str, found: dict[str, Path]) -> None:
+    """Adds the file of a module and of the kernels that it imports."""
+    module = importlib.import_module(name)
+    found[name] = Path(str(module.__file__))
     owners = {getattr(value, "__module__", None) for value in vars(module).values()}
-    shared = sorted(owner for owner in owners if isinstance(owner, str) and owner.startswith("core.kernels."))
-    files = [_file(module), *(_file(sys.modules[owner]) for owner in shared)]
-    return sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
-
-
-def _file(module: ModuleType) -> Path:
-    return Path(str(module.__file__))
+    for owner in owners - found.keys():
+        if isinstance(owner, str) and owner.startswith("core.kernels."):
+            _collect(owner, found)
 
 
 def _read(analyzer: Analyzer, windows: Windows, _: Library) -> list[Reading]:

@@ -34,33 +34,31 @@ def filter_rows(
     states = starts.shape[1]
     last = np.empty((rows, states))
     expected = np.empty(states)
+    belief = np.empty(states)
     values = np.empty(size)
-    largest = np.empty(size)
-    ratios = np.empty((states, size))
+    densities = np.empty((states, size))
     for row in range(rows):
         for place in range(size):
             value = returns[row, place] / scales[row]
             value = largest_move if value > largest_move else value
             values[place] = -largest_move if value < -largest_move else value
-        _log_densities(values, emissions[models[row]], ratios, largest)
-        for state in range(states):
-            for place in range(size):
-                ratios[state, place] = math.exp(ratios[state, place] - largest[place])
+        _likely(values, emissions[models[row]], densities)
         arrivals = transitions[models[row]].T.copy()
         expected[:] = starts[models[row]]
         for place in range(size):
             total = 0.0
             for state in range(states):
-                last[row, state] = expected[state] * ratios[state, place]
-                total += last[row, state]
+                belief[state] = expected[state] * densities[state, place]
+                total += belief[state]
             inverse = 1.0 / total
             for state in range(states):
-                last[row, state] *= inverse
+                belief[state] *= inverse
             for state in range(states):
                 mass = 0.0
                 for origin in range(states):
-                    mass += last[row, origin] * arrivals[state, origin]
+                    mass += belief[origin] * arrivals[state, origin]
                 expected[state] = mass
+        last[row] = belief
     return last
 
 
@@ -73,9 +71,9 @@ def describe_rows(
 ) -> Floats:
     """What the last candle's states mean, one column a row.
 
-    Shape: (B, K) probabilities, (B,), parameters as in `filter_rows`; `labelled`: (M, K, K) chance that a state deserves a label,
-    (M, K) mean of each state after that doubt, (M, K, K) transition between labels -> (2 K + 6, B): probability of each
-    label; chance of each label next, given the most likely one; that label's number, its chance to stay and expected
+    Shape: (B, K) probabilities, (B,), parameters as in `filter_rows`; `labelled`: (M, K, K) chance that a state deserves
+    a label, (M, K) mean of each state after that doubt, (M, K, K) transition between labels -> (2 K + 6, B): probability
+    of each label; chance of each label next, given the most likely one; that label's number, its chance to stay and expected
     length in candles; mean and deviation of the next return; certainty, 1 less the entropy over its maximum.
     The middle third of the labels comes first when several are equally likely.
     """
@@ -182,12 +180,11 @@ def maximise(
 
 
 @njit(cache=True, nogil=True)
-def _log_densities(values: Floats, emission: Floats, table: Floats, largest: Floats) -> None:
-    """Log density of each value in each state, (K, n), up to a constant, and the largest of each candle, (n,).
+def _likely(values: Floats, emission: Floats, densities: Floats) -> None:
+    """Density of each value in each state, (K, n), up to a constant; the inner loop along the candles is vectorised.
 
-    The inner loop runs along the candles, so that it is vectorised.
+    None is below exp(-600), so that a value far from every state says nothing of any instead of dividing by zero.
     """
-    largest[:] = -math.inf
     for state in range(emission.shape[1]):
         mean = emission[0, state]
         narrowness = 1.0 / emission[1, state]
@@ -195,8 +192,7 @@ def _log_densities(values: Floats, emission: Floats, table: Floats, largest: Flo
         for place in range(values.size):
             distance = (values[place] - mean) * narrowness
             log_density = -0.5 * distance * distance - log_deviation
-            table[state, place] = log_density
-            largest[place] = log_density if log_density > largest[place] else largest[place]
+            densities[state, place] = math.exp(log_density if log_density > -600.0 else -600.0)
 
 
 @njit(cache=True, nogil=True)

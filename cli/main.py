@@ -49,6 +49,7 @@ def analyze(
     window: Annotated[int | None, typer.Option(help="Candles to read, 200 to 2000.")] = None,
     interval: Annotated[str | None, typer.Option(help="Length of a candle, such as 5m.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Compute here, without a server.")] = False,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Show every number, not only the headlines.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +59,7 @@ def analyze(
 
     ask = analyze_here if local else analyze_there
     analyses = ask(url, symbols, tuple(theory or ()), window, interval)
-    _show(analyses, as_json, print_analyses)
+    _show(analyses, as_json, lambda found: print_analyses(found, all_numbers=numbers))
 
 
 @app.command()

@@ -12,7 +12,6 @@ from rich.text import Text
 
 Row = Mapping[str, Any]  # Any: decoded JSON
 
-SHOWN_VALUES: Final = 4
 STATES: Final = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 
@@ -21,14 +20,14 @@ def console(*, stderr: bool = False) -> Console:
     return Console(highlight=False, stderr=stderr)
 
 
-def print_analyses(analyses: Iterable[Row]) -> None:
-    """One table a symbol: vote, headline and sentence of each theory."""
+def print_analyses(analyses: Iterable[Row], *, all_numbers: bool = False) -> None:
+    """One table a symbol: vote, headline (or every number) and sentence of each theory."""
     for analysis in analyses:
-        console().print(analysis_table(analysis))
+        console().print(analysis_table(analysis, all_numbers=all_numbers))
 
 
-def analysis_table(analysis: Row) -> Table:
-    """An analysis as a trader reads it."""
+def analysis_table(analysis: Row, *, all_numbers: bool = False) -> Table:
+    """An analysis as a trader reads it: what is voted, on which number, and in words."""
     origin = (
         f"[yellow]{analysis['source']}: invented prices, not for trading[/]"
         if analysis["synthetic"]
@@ -38,15 +37,15 @@ def analysis_table(analysis: Row) -> Table:
     table = make_table(
         "Theory",
         "Vote",
-        "Numbers",
+        "Numbers" if all_numbers else "Headline",
         "Reading",
         title=f"{analysis['symbol']}  {float(analysis['price']):,.6g}  ·  {analysis['window']} candles of "
         f"{analysis['interval']} to {as_of}  ·  {origin}",
-        caption=f"coverage {analysis['coverage']:.0%}",
+        caption=_votes_together(analysis),
     )
     for reading in analysis["readings"]:
         words = Text(reading["problem"], style="yellow") if reading.get("problem") else Text(reading["words"])
-        table.add_row(reading["theory"], _vote(reading), _numbers(reading["values"]), words)
+        table.add_row(reading["theory"], _vote(reading), _numbers(reading["values"], all_numbers=all_numbers), words)
     for gap in analysis["missing"]:
         table.add_row(gap["theory"], "-", "", Text(f"missing ({gap['reason']}): {gap['detail']}", style="red"))
     return table
@@ -99,9 +98,16 @@ def _vote(reading: Row) -> Text:
     return Text(f"{vote:+.2f}" if vote else "0", style=style)
 
 
-def _numbers(values: Mapping[str, float]) -> str:
-    """The first few, which a theory declares in the order of their weight."""
-    shown = list(values.items())[:SHOWN_VALUES]
+def _votes_together(analysis: Row) -> str:
+    """How many point where. They are no sum: several theories look at the same thing."""
+    votes = [float(reading["vote"]) for reading in analysis["readings"] if not reading.get("problem")]
+    up, down = sum(vote > 0 for vote in votes), sum(vote < 0 for vote in votes)
+    return f"{up} up, {down} down, {len(votes) - up - down} stay out  ·  coverage {analysis['coverage']:.0%}"
+
+
+def _numbers(values: Mapping[str, float], *, all_numbers: bool) -> str:
+    """The headline, which a theory declares first, or everything."""
+    shown = list(values.items()) if all_numbers else list(values.items())[:1]
     return "\n".join(f"{name} {value:.4g}" for name, value in shown)
 
 

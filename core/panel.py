@@ -24,11 +24,16 @@ MAX_MARGIN_SECONDS: Final = 0.25
 class Samples:
     """A library that has a small sample of a fit for every market, to warm up on."""
 
+    def __init__(self) -> None:
+        self._made: dict[str, State] = {}
+
     def find(self, theory: str, source: str, interval: str, symbol: str) -> State:
         """The theory's own sample."""
-        learning = find(theory).learning
-        assert learning is not None, f"{theory} is not a fitted theory"
-        return learning.sample()
+        if theory not in self._made:
+            learning = find(theory).learning
+            assert learning is not None, f"{theory} is not a fitted theory"
+            self._made[theory] = learning.sample()
+        return self._made[theory]
 
 
 def compute(
@@ -49,9 +54,10 @@ def compute(
 
 def warm_up(batches: Sequence[Windows], theories: Sequence[str]) -> None:
     """Computes once what the first request would otherwise pay for: kernels and tables. A fault here is fatal."""
+    samples = Samples()
     for name in (spelling for theory in theories for spelling in find(theory).spellings):
         for batch in batches:
-            evaluate(find(name), batch, Samples())
+            evaluate(find(name), batch, samples)
 
 
 class LocalAnalysts:

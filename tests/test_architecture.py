@@ -28,6 +28,7 @@ HOME_OF = {
     "sqlalchemy": ("core/adapters/", "client/"),
     "alembic": ("core/adapters/",),
     "httpx": ("core/adapters/", "client/"),
+    "sklearn": ("core/analyzers/random_forest.py",),  # inside fit(), which no request calls
     "torch": ("core/models/", "training/"),
     "pyarrow": ("core/adapters/",),
     "dotenv": ("core/settings_sources.py",),

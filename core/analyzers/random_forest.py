@@ -322,18 +322,28 @@ def _count_pairs(scores: Floats, labels: Instants, gap: int) -> tuple[Floats, Fl
     over_rises = (np.searchsorted(above, scores) + np.searchsorted(above, scores, "right")) / 2.0
     won = np.where(rise, over_falls, len(above) - over_rises)
     compared = np.where(rise, len(below), len(above)).astype(np.float64)
-    for apart in range(1, min(gap, len(labels))):
-        other = rise[:-apart] != rise[apart:]
-        lead = np.sign(scores[:-apart] - scores[apart:]) * np.where(rise[:-apart], 1.0, -1.0)
-        for side in (slice(None, -apart), slice(apart, None)):
-            won[side] -= other * (1.0 + lead) / 2.0
-            compared[side] -= other
+    _withdraw_near_pairs(scores, labels, gap, won, compared)
     return won, compared
 
 
 def _span(minutes: float) -> str:
     """A horizon in words."""
     return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+
+
+@njit(cache=True, nogil=True)
+def _withdraw_near_pairs(scores: Floats, labels: Instants, gap: int, won: Floats, compared: Floats) -> None:
+    """Take the pairs of a rise and a fall less than `gap` apart out of both counts."""
+    size = len(scores)
+    for first in range(size):
+        for second in range(first + 1, min(first + gap, size)):
+            if labels[first] == labels[second]:
+                continue
+            lead = scores[first] - scores[second] if labels[first] == 1 else scores[second] - scores[first]
+            points = (1.0 + np.sign(lead)) / 2.0
+            for candle in (first, second):
+                won[candle] -= points
+                compared[candle] -= 1.0
 
 
 @njit(cache=True, nogil=True)

@@ -80,7 +80,7 @@ def read_month(folder: Path) -> Month:
     history = take(folder, HISTORY_CANDLES, HISTORY_ENDS)
     source = "replay"
     fits = [bind(each.name, source, [(history, learn(Task(each.name, history)))], at=FIRST) for each in learners()]
-    return Month(cut_windows(candles, LENGTH, step=AN_HOUR, source=source), history, Shelf(tuple(fits)))
+    return Month(cut_windows(candles, LENGTH, step=AN_HOUR, origin=source), history, Shelf(tuple(fits)))
 
 
 def take(folder: Path, count: int, until: datetime) -> Candles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,7 +18,8 @@ from core.errors import Code, CrpbotError
 from core.fitting import HISTORY_CANDLES, Learned, Task, bind, choose_learners, learn
 from core.market import SYMBOLS, Candles, interval_seconds, parse_symbol
 from core.ports import Market
-from core.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 Tell = Callable[[int, int, str], None]
 """Hears how many tasks are done, of how many, and what was done last."""
@@ -47,7 +49,7 @@ class Line:
 
 
 def fit(order: Order, tell: Tell) -> list[Line]:
-    """Fits what is ordered and saves each theory as soon as its last symbol is done."""
+    """Fits what is ordered, and saves what was learned also when it is interrupted."""
     from serving.session import kernel_folder
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder(Path.cwd())))
@@ -58,39 +60,39 @@ def fit(order: Order, tell: Tell) -> list[Line]:
     folder = fit_folder(settings)
     interval = order.interval or settings.market.interval
     interval_seconds(interval)
+    market, now = build_market(settings)
     theories = choose_learners(order.theories)
     symbols = tuple(parse_symbol(symbol) for symbol in order.symbols) or SYMBOLS
     if order.missing:
-        theories, symbols = _missing(folder, settings, theories, symbols, interval)
+        theories, symbols = _missing(folder, market.identity, theories, symbols, interval)
     if not theories:
         return []
-    market, now = build_market(settings)
     histories, lines = _read(market, symbols, interval, order.candles, int(now().timestamp() * 1_000))
     tasks = [Task(theory, history) for theory in theories for history in histories]
     learned: dict[str, list[tuple[Candles, Learned]]] = {theory: [] for theory in theories}
-    left = {theory: len(histories) for theory in theories}
-    for done, (task, outcome) in enumerate(_work(tasks), start=1):
-        if isinstance(outcome, CrpbotError):
-            lines.append(_failed(task, outcome))
-        else:
-            learned[task.theory].append((task.history, outcome))
-            lines.append(_fitted(task, outcome))
-        left[task.theory] -= 1
-        if not left[task.theory] and learned[task.theory]:
-            save_fit(folder, bind(task.theory, market.name, learned[task.theory], at=datetime.now(UTC)))
-        tell(done, len(tasks), f"{task.theory} {task.history.symbol}")
+    try:
+        for done, (task, outcome) in enumerate(_work(tasks), start=1):
+            if isinstance(outcome, Exception):
+                lines.append(_failed(task, outcome))
+            else:
+                learned[task.theory].append((task.history, outcome))
+                lines.append(_fitted(task, outcome))
+            tell(done, len(tasks), f"{task.theory} {task.history.symbol}")
+    finally:  # also what was learned before somebody pressed Ctrl-C: `--missing` goes on from there
+        for theory, results in learned.items():
+            if results:
+                save_fit(folder, bind(theory, market.identity, results, at=datetime.now(UTC)))
     return sorted(lines, key=lambda line: (line.theory, SYMBOLS.index(line.symbol)))
 
 
 def _missing(
-    folder: Path, settings: Settings, theories: Sequence[str], symbols: Sequence[str], interval: str
+    folder: Path, origin: str, theories: Sequence[str], symbols: Sequence[str], interval: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The theories that lack a symbol on this provider and interval, and the symbols that some theory lacks."""
-    provider = settings.market.provider
+    """The theories that lack a symbol on this market and interval, and the symbols that some theory lacks."""
     known = {
         (fit.theory, symbol)
         for fit in load_fits(folder).fits
-        if (fit.provider, fit.interval, fit.code) == (provider, interval, code_hash(fit.theory))
+        if (fit.origin, fit.interval, fit.code) == (origin, interval, code_hash(fit.theory))
         for symbol in fit.states
     }
     lacking = [(theory, symbol) for theory in theories for symbol in symbols if (theory, symbol) not in known]
@@ -126,7 +128,7 @@ def _read(
     return histories, lines
 
 
-def _work(tasks: Sequence[Task]) -> Iterator[tuple[Task, Learned | CrpbotError]]:
+def _work(tasks: Sequence[Task]) -> Iterator[tuple[Task, Learned | Exception]]:
     """Every task with its outcome, as they end. The kernels run without the interpreter's lock, so threads suffice."""
     executor = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
@@ -137,7 +139,9 @@ def _work(tasks: Sequence[Task]) -> Iterator[tuple[Task, Learned | CrpbotError]]
                 task = running.pop(future)
                 try:
                     yield task, future.result()
-                except CrpbotError as error:
+                except Exception as error:  # one coin's fault must not cost the others what they learned
+                    if not isinstance(error, CrpbotError):
+                        logger.exception("fitting %s on %s failed", task.theory, task.history.symbol)
                     yield task, error
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
@@ -148,9 +152,10 @@ def _fitted(task: Task, learned: Learned) -> Line:
     return Line(task.theory, history.symbol, history.interval, len(history), dict(learned.span.metrics))
 
 
-def _failed(task: Task, error: CrpbotError) -> Line:
+def _failed(task: Task, error: Exception) -> Line:
     history = task.history
-    return Line(task.theory, history.symbol, history.interval, len(history), {}, error.detail)
+    problem = error.detail if isinstance(error, CrpbotError) else f"{type(error).__name__}: {error}"
+    return Line(task.theory, history.symbol, history.interval, len(history), {}, problem)
 
 
 def print_lines(lines: Sequence[dict[str, Any]]) -> None:  # Any: decoded JSON

@@ -92,7 +92,7 @@ def fit(
     with bar("fitting") as tell:
         lines = run(order, tell)
     _show([asdict(line) for line in lines], as_json, print_lines)
-    sys.exit(1 if lines and all(line.problem for line in lines) else 0)
+    sys.exit(1 if any(line.problem for line in lines) else 0)
 
 
 @app.command(name="show-config")

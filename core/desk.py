@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -22,9 +22,10 @@ from core.analysis import (
     ListTheoriesResponse,
 )
 from core.analyzers import choose, discover
+from core.context import join_facts
 from core.errors import Code, CrpbotError, invalid
-from core.market import REQUEST_SOURCE, Candles, instant, interval_seconds, parse_symbol, stack_windows
-from core.ports import Analysts, Market
+from core.market import REQUEST_SOURCE, Candles, Windows, instant, interval_seconds, parse_symbol, stack_windows
+from core.ports import Analysts, Contexts, Market
 
 MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
 MAX_WINDOW = 2_000  # a longer window is slower than one core can answer at once and mixes too many regimes
@@ -48,14 +49,24 @@ class Subject(NamedTuple):
     candles: Candles
     length: int
     source: str
+    origin: str
     synthetic: bool
 
 
 class Desk:
     """Answers what a user can ask. Clock, market and analysts come in; nothing here reads the outside world itself."""
 
-    def __init__(self, *, market: Market, analysts: Analysts, now: Callable[[], datetime], defaults: Defaults) -> None:
+    def __init__(
+        self,
+        *,
+        market: Market,
+        analysts: Analysts,
+        now: Callable[[], datetime],
+        defaults: Defaults,
+        contexts: Contexts | None = None,
+    ) -> None:
         self._market = market
+        self._contexts = contexts
         self._analysts = analysts
         self._now = now
         self._defaults = defaults
@@ -94,7 +105,9 @@ class Desk:
             interval_seconds(interval)
             length = window or self._defaults.window
             series = await self._market.latest(symbols, interval, length, now_ms=now_ms)
-            subjects = [Subject(candles, length, self._market.name, self._market.synthetic) for candles in series]
+            market = self._market
+            origin = (market.name, market.identity, market.synthetic)
+            subjects = [Subject(candles, length, *origin) for candles in series]
         for position, columns in enumerate(request.candles):
             subjects.append(self._own(_from_columns(columns, position), window, now_ms, f"candles.{position}"))
         for position, rows in enumerate(request.ccxt):
@@ -114,7 +127,7 @@ class Desk:
                 reason="CANDLE_NOT_CLOSED",
             )
         length = window or min(len(candles), self._defaults.window)
-        return Subject(candles, length, REQUEST_SOURCE, False)
+        return Subject(candles, length, REQUEST_SOURCE, REQUEST_SOURCE, False)
 
     async def _consult(
         self, subjects: Sequence[Subject], theories: Sequence[str], *, timeout_seconds: float
@@ -124,18 +137,23 @@ class Desk:
         for index, subject in enumerate(subjects):
             groups.setdefault((subject.candles.interval, subject.length), []).append(index)
         batches = [
-            stack_windows(
-                [subjects[index].candles for index in members],
-                length,
-                sources=tuple(subjects[index].source for index in members),
-            )
-            for (_, length), members in groups.items()
+            await self._stack([subjects[index] for index in members], length) for (_, length), members in groups.items()
         ]
         answers = await self._analysts.analyze(batches, theories, timeout_seconds=timeout_seconds)
         found: dict[int, Findings] = {}
         for members, answer in zip(groups.values(), answers, strict=True):
             found.update(zip(members, answer, strict=True))
         return [found[index] for index in range(len(subjects))]
+
+    async def _stack(self, subjects: Sequence[Subject], length: int) -> Windows:
+        """Windows of one shape as one batch, each with what was known of the whole market at its own end."""
+        origins = tuple(subject.origin for subject in subjects)
+        windows = stack_windows([subject.candles for subject in subjects], length, origins=origins)
+        if self._contexts is None:
+            return windows
+        ends = windows.as_of.tolist()
+        known = {end: await self._contexts.latest(as_of_ms=end) for end in sorted(set(ends))}
+        return replace(windows, market=join_facts([known[end] for end in ends], windows.as_of))
 
 
 def deadline_exceeded(timeout_seconds: float) -> CrpbotError:

@@ -52,11 +52,11 @@ def learn(task: Task) -> Learned:
     return Learned(span, state)
 
 
-def bind(theory: str, provider: str, learned: Sequence[tuple[Candles, Learned]], *, at: datetime) -> Fit:
+def bind(theory: str, origin: str, learned: Sequence[tuple[Candles, Learned]], *, at: datetime) -> Fit:
     """What was learned from the histories of one interval, as one fit."""
     return Fit(
         theory=theory,
-        provider=provider,
+        origin=origin,
         interval=learned[0][0].interval,
         code=code_hash(theory),
         fitted_at=at,

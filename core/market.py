@@ -19,7 +19,7 @@ Instants = NDArray[np.int64]
 BASES = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "POL", "LTC")
 SYMBOLS = tuple(f"{base}-USD" for base in BASES)
 
-# The source of candles that came with a request; every other source is the name of a market's provider.
+# Where candles came from that were sent with a request; else it is the market's name and identity.
 REQUEST_SOURCE = "request"
 
 INTERVAL_SECONDS = {
@@ -60,6 +60,11 @@ def interval_seconds(interval: str, *, field: str = "interval") -> int:
 def instant(milliseconds: int) -> datetime:
     """Milliseconds since 1970 as an aware instant."""
     return datetime.fromtimestamp(milliseconds / 1_000, UTC)
+
+
+def milliseconds(at: datetime) -> int:
+    """An aware instant as milliseconds since 1970."""
+    return round(at.timestamp() * 1_000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +181,7 @@ class Windows:
 
     Shape: `block` is (5, B, T) float64, C-contiguous, in the order open, high, low, close, volume;
     `open_times` is (B, T) int64 milliseconds. A row is one symbol and never depends on its neighbours.
-    `sources` names the provider of each row's candles; without it nothing fitted is used on them.
+    `origins` names the market of each row's candles; without it nothing fitted is used on them.
     `record` and `market` are what theories read besides candles; None where there is none yet.
     """
 
@@ -184,7 +189,7 @@ class Windows:
     interval: str
     open_times: Instants
     block: Floats
-    sources: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     record: Record | None = None
     market: Context | None = None
 
@@ -193,11 +198,17 @@ class Windows:
         expected = (5, rows, self.open_times.shape[1])
         if self.block.shape != expected or not self.block.flags.c_contiguous:
             raise ValueError(f"block must be C-contiguous {expected}, got {self.block.shape}")
-        if self.sources and len(self.sources) != rows:
-            raise ValueError(f"sources must name the provider of each of the {rows} rows, got {len(self.sources)}")
+        if self.origins and len(self.origins) != rows:
+            raise ValueError(f"origins must name the market of each of the {rows} rows, got {len(self.origins)}")
         for column in (*(self.record or ()), *(self.market or ())):
             if column.shape != (rows,):
                 raise ValueError(f"columns of record and market must be ({rows},), got {column.shape}")
+        # Read-only and contiguous wherever they come from: a kernel is compiled for each kind of array it is given, and
+        # what arrives through Ray's shared memory is read-only.
+        for name in ("open_times", "block"):
+            view = np.ascontiguousarray(getattr(self, name)).view()
+            view.setflags(write=False)
+            object.__setattr__(self, name, view)
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -255,7 +266,7 @@ class Windows:
             self.interval,
             self.open_times[index],
             np.ascontiguousarray(self.block[:, index]),
-            tuple(self.sources[place] for place in places) if self.sources else (),
+            tuple(self.origins[place] for place in places) if self.origins else (),
             None if self.record is None else Record(*(column[index] for column in self.record)),
             None if self.market is None else Context(*(column[index] for column in self.market)),
         )
@@ -265,11 +276,11 @@ class Windows:
         return self.rows(slice(index, index + 1))
 
 
-def stack_windows(series: Sequence[Candles], length: int, *, sources: tuple[str, ...] = ()) -> Windows:
+def stack_windows(series: Sequence[Candles], length: int, *, origins: tuple[str, ...] = ()) -> Windows:
     """The newest `length` candles of each series, as one batch. All series share one interval."""
     block = np.array([[getattr(candles, column)[-length:] for candles in series] for column in COLUMNS])
     times = np.array([candles.open_times[-length:] for candles in series])
-    return Windows(tuple(candles.symbol for candles in series), series[0].interval, times, block, sources)
+    return Windows(tuple(candles.symbol for candles in series), series[0].interval, times, block, origins)
 
 
 def join_windows(batches: Sequence[Windows]) -> Windows:
@@ -283,7 +294,7 @@ def join_windows(batches: Sequence[Windows]) -> Windows:
         batches[0].interval,
         np.concatenate([batch.open_times for batch in batches]),
         np.ascontiguousarray(np.concatenate([batch.block for batch in batches], axis=1)),
-        tuple(source for batch in batches for source in batch.sources),
+        tuple(origin for batch in batches for origin in batch.origins),
         Record(*map(np.concatenate, zip(*records, strict=True))) if records else None,
         Context(*map(np.concatenate, zip(*markets, strict=True))) if markets else None,
     )
@@ -291,13 +302,13 @@ def join_windows(batches: Sequence[Windows]) -> Windows:
 
 def shape_of(batch: Windows) -> tuple[str, int, bool, bool, bool]:
     """What batches must have in common to be joined."""
-    return batch.interval, batch.length, bool(batch.sources), batch.record is None, batch.market is None
+    return batch.interval, batch.length, bool(batch.origins), batch.record is None, batch.market is None
 
 
-def cut_windows(candles: Candles, length: int, *, step: int = 1, source: str = "") -> Windows:
+def cut_windows(candles: Candles, length: int, *, step: int = 1, origin: str = "") -> Windows:
     """Every window of `length` candles, `step` apart, copied into one contiguous batch (for back-tests)."""
     starts = np.arange(0, len(candles) - length + 1, step)
     rows = starts[:, None] + np.arange(length)
     block = np.ascontiguousarray(np.stack([getattr(candles, column)[rows] for column in COLUMNS]))
-    symbols, sources = (candles.symbol,) * len(starts), (source,) * len(starts) if source else ()
-    return Windows(symbols, candles.interval, candles.open_times[rows], block, sources)
+    symbols, origins = (candles.symbol,) * len(starts), (origin,) * len(starts) if origin else ()
+    return Windows(symbols, candles.interval, candles.open_times[rows], block, origins)

@@ -10,7 +10,7 @@ from typing import Final
 from core.analysis import Findings, Missing, Reading
 from core.analyzers import Analyzer, evaluate, find
 from core.errors import Code, CrpbotError
-from core.fitted import NOTHING_FITTED, Library, State
+from core.fitted import NOTHING_FITTED, Library, State, Wanted
 from core.market import Windows
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Samples:
     def __init__(self) -> None:
         self._made: dict[str, State] = {}
 
-    def find(self, theory: str, source: str, interval: str, symbol: str) -> State:
+    def find(self, theory: str, _: Wanted) -> State:
         """The theory's own sample."""
         if theory not in self._made:
             learning = find(theory).learning

@@ -43,6 +43,6 @@ def _sample(rows: int) -> Windows:
     """A small window to warm up on; its shape matters, its prices do not."""
     steps = np.random.default_rng(0).normal(0.0, 0.001, (rows, WARM_LENGTH))
     close = 100.0 * np.exp(np.cumsum(steps, axis=1))
-    block = np.ascontiguousarray(np.broadcast_to(close, (len(COLUMNS), rows, WARM_LENGTH)))
-    times = np.broadcast_to(np.arange(WARM_LENGTH, dtype=np.int64) * 300_000, (rows, WARM_LENGTH))
+    block = np.stack([close] * len(COLUMNS))
+    times = np.tile(300_000 * np.arange(WARM_LENGTH, dtype=np.int64), (rows, 1))
     return Windows(("BTC-USD",) * rows, "5m", times, block)

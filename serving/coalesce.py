@@ -35,6 +35,7 @@ class Job:
     arrived: float
     deadline: float
     answer: asyncio.Future[list[list[Findings]]]
+    request: object | None = None  # what this is a share of; shares of one request are for different replicas
 
     @property
     def rows(self) -> int:
@@ -53,12 +54,20 @@ class Coalescer:
         self._alarm: asyncio.TimerHandle | None = None
 
     async def submit(
-        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+        self,
+        batches: Sequence[Windows],
+        theories: Sequence[str],
+        timeout_seconds: float,
+        *,
+        request: object | None = None,
     ) -> list[list[Findings]]:
-        """The findings for these batches, computed alone or together with others'."""
+        """The findings for these batches, computed alone or together with others'.
+
+        Shares of one large request say which: they are never joined again, and leave as soon as a replica is free.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        job = Job(batches, theories, now, now + timeout_seconds, loop.create_future())
+        job = Job(batches, theories, now, now + timeout_seconds, loop.create_future(), request)
         if self._waiting_rows + job.rows > MAX_WAITING:
             self._forget_given_up()
         if self._waiting_rows + job.rows > MAX_WAITING:
@@ -84,7 +93,7 @@ class Coalescer:
 
     def _is_worth_a_call(self) -> bool:
         """Whether those waiting should leave now; if not, an alarm is set for when their patience ends."""
-        if not self._running or self._waiting_rows >= WORTH_A_CALL:
+        if not self._running or self._waiting_rows >= WORTH_A_CALL or self._waiting[0].request is not None:
             return True
         loop = asyncio.get_running_loop()
         leaves = self._waiting[0].arrived + PATIENCE_SECONDS
@@ -107,7 +116,7 @@ class Coalescer:
             if job.answer.done():
                 self._drop_first()
                 continue
-            if jobs and (rows + job.rows > MAX_ROWS or not _may_travel_together(job, jobs[0])):
+            if jobs and (rows + job.rows > MAX_ROWS or not all(_may_travel_together(job, each) for each in jobs)):
                 break
             self._drop_first()
             jobs.append(job)
@@ -141,7 +150,9 @@ class Coalescer:
 
 
 def _may_travel_together(job: Job, first: Job) -> bool:
-    """The same theories, and so much the same patience that neither spoils the other's deadline."""
+    """The same theories, not shares of one request, and so alike in patience that no deadline is spoilt."""
+    if job.request is not None and job.request is first.request:
+        return False
     shorter, longer = sorted((job.deadline - job.arrived, first.deadline - first.arrived))
     return job.theories == first.theories and longer <= ALIKE * shorter
 

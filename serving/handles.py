@@ -67,20 +67,21 @@ class GroupCaller:
     ) -> list[list[Findings]]:
         """The findings of this group. A large request is shared out, so that no replica is idle meanwhile."""
         shares = share_out(batches, self.group.replicas)
+        request = object() if len(shares) > 1 else None
         answers = await asyncio.gather(
-            *(self._ask([piece.windows for piece in share], theories, timeout_seconds) for share in shares)
+            *(self._ask([piece.windows for piece in share], theories, timeout_seconds, request) for share in shares)
         )
         return bring_together(len(batches), shares, answers)
 
     async def _ask(
-        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float, request: object | None
     ) -> list[list[Findings]]:
         """The findings on these windows; what cannot be had in time is reported as missing."""
         problem = self.problem()
         if problem is not None:
             return _nothing(batches, theories, "unavailable", problem)
         try:
-            return await self._queue.submit(batches, theories, timeout_seconds)
+            return await self._queue.submit(batches, theories, timeout_seconds, request=request)
         except TimeoutError:
             detail = f"group {self.group.name} did not answer within {timeout_seconds:.3f} s"
             return _nothing(batches, theories, "deadline", detail)

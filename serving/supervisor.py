@@ -36,6 +36,7 @@ READY_SECONDS: Final = 60.0
 QUICK_END_SECONDS: Final = 7.0  # after Ctrl-C everything is gone within 10 s
 DRAIN_SECONDS: Final = 17.0  # after SIGTERM requests in flight may finish, and all is gone within 20 s
 GONE_SECONDS: Final = 5.0
+FIT_SECONDS: Final = 300.0  # ten coins take 10 to 60 s; past this the server starts without
 SYNTHETIC: Final = "synthetic"  # the provider
 
 
@@ -132,13 +133,19 @@ class Supervisor:
         """Shows how far the fitting is. Without fits the server lacks a few theories and says so: it goes on."""
         log = log_file(self._folder, "fit")
         with self._step("fitted theories") as watch:
+            deadline = time.monotonic() + FIT_SECONDS
 
             def is_over() -> bool:
                 watch.tell(last_line(log))
-                return fitting.poll() is not None
+                if self._gateway is not None and self._gateway.poll() is not None:
+                    raise failure(self._folder, "gateway", f"ended with status {self._gateway.returncode}")
+                if self._cluster is not None:
+                    self._cluster.is_deployed()  # raises when Ray has failed
+                return fitting.poll() is not None or time.monotonic() > deadline
 
             self._wait_until(is_over)
-        if fitting.returncode:
+        if fitting.poll() != 0:
+            fitting.kill()
             self._progress.note(f"the fitted theories are missing, see {log}; remedy: crpbot fit")
 
     def _start_gateway(self) -> None:

@@ -54,6 +54,7 @@ class FakeMarket:
     """Walks for every symbol, at once; only `SLOW_SYMBOL` takes its time."""
 
     name = "fake"
+    identity = "fake"
     synthetic = True
 
     def __init__(self) -> None:

@@ -44,6 +44,10 @@ class SyntheticMarket:
         return "synthetic"
 
     @property
+    def identity(self) -> str:
+        return f"synthetic-{self._seed}"
+
+    @property
     def synthetic(self) -> bool:
         return True
 

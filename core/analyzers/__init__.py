@@ -15,7 +15,7 @@ from types import ModuleType
 
 from core.analysis import Columns, Field, Opinion, Reading, Theory, TheoryField, Values
 from core.errors import unknown
-from core.fitted import NOTHING_FITTED, Library, State, Unfitted
+from core.fitted import NOTHING_FITTED, Library, State, Unfitted, Wanted
 from core.market import Candles, Windows
 
 # Arrays of so many rows stay in the processor's cache, and fresh memory is not asked of the system for each batch.
@@ -131,10 +131,10 @@ def _read(analyzer: Analyzer, windows: Windows, _: Library) -> list[Reading]:
 
 def _read_fitted(analyzer: Analyzer, windows: Windows, library: Library) -> list[Reading]:
     """Rows for whose market there is a fit are read with it, the others say what is missing."""
-    sources = windows.sources or ("",) * len(windows)
+    origins = windows.origins or ("",) * len(windows)
+    rows = zip(origins, windows.symbols, windows.as_of.tolist(), strict=True)
     states = [
-        library.find(analyzer.name, source, windows.interval, symbol)
-        for source, symbol in zip(sources, windows.symbols, strict=True)
+        library.find(analyzer.name, Wanted(origin, windows.interval, symbol, as_of)) for origin, symbol, as_of in rows
     ]
     fitted = [row for row, state in enumerate(states) if not isinstance(state, Unfitted)]
     readings = {

@@ -23,7 +23,9 @@ def readings(output: str) -> dict[str, dict[str, object]]:
 @pytest.mark.slow
 def test_what_is_fitted_answers_and_is_not_fitted_twice(crpbot: Crpbot, tmp_path: Path) -> None:
     before = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL).stdout)
-    assert {reading["problem"] for reading in before.values()} == {"not fitted yet; remedy: crpbot fit"}
+    assert {reading["problem"] for reading in before.values()} == {
+        "not fitted yet; remedy: crpbot fit --interval 5m --symbol BTC-USD"
+    }
 
     fitted = crpbot("fit", "-s", "BTC-USD", "-s", "eth/usd", "--json")
     assert fitted.returncode == 0, fitted.stderr
@@ -38,7 +40,7 @@ def test_what_is_fitted_answers_and_is_not_fitted_twice(crpbot: Crpbot, tmp_path
     assert [reading["problem"] for reading in after.values()] == [None] * len(THEORIES)
     elsewhere = readings(crpbot("analyze", "BTC-USD", "--local", "--json", "--interval", "1h", *ALL).stdout)
     assert {reading["problem"] for reading in elsewhere.values()} == {
-        "fitted on 5m candles, not on 1h; remedy: crpbot fit --interval 1h"
+        "fitted on 5m candles, not on 1h; remedy: crpbot fit --interval 1h --symbol BTC-USD"
     }
 
     again = crpbot("fit", "-s", "BTC-USD", "--missing")
@@ -47,8 +49,8 @@ def test_what_is_fitted_answers_and_is_not_fitted_twice(crpbot: Crpbot, tmp_path
     save(tmp_path, make_rows("5m", 600), interval="5m")
     replay = {"DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(tmp_path)}
     switched = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL, **replay).stdout)
-    assert {reading["problem"] for reading in switched.values()} == {
-        "fitted on synthetic candles, these come from replay; remedy: crpbot fit"
+    assert {str(reading["problem"]).split("; ")[0] for reading in switched.values()} == {
+        f"fitted on synthetic-7 candles, these come from replay-{tmp_path.name.replace('_', '-')}"
     }
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from core.analysis import Field, Opinion
 from core.analyzers import Analyzer, discover
 from core.analyzers import evaluate as evaluate_with
+from core.fitted import Wanted
 from core.market import SYMBOLS, Windows
 from core.panel import Samples
 
@@ -30,6 +31,7 @@ WITHOUT_UNIT = tuple(name for name in THEORIES if name != "kalman_filter")
 # Simulated paths for these tests: what they check does not depend on how many there are.
 PATHS = 64
 SAMPLES = Samples()
+NOWHERE = Wanted("", "5m", "BTC-USD", 0)
 
 every_theory = pytest.mark.parametrize("analyzer", THEORIES.values(), ids=THEORIES)
 
@@ -46,7 +48,7 @@ def analyze(analyzer, windows):
     """The columns of a theory; a fitted one gets the sample of a fit for every row."""
     if analyzer.learning is None:
         return analyzer.analyze(windows)
-    return analyzer.analyze(windows, [SAMPLES.find(analyzer.name, "", "", "")] * len(windows))
+    return analyzer.analyze(windows, [SAMPLES.find(analyzer.name, NOWHERE)] * len(windows))
 
 
 def evaluate(analyzer, windows):

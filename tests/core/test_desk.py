@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 
 from core.analysis import Analysis, AnalyzeRequest, Findings, Missing, Reading
 from core.analyzers import discover
+from core.context import Facts
 from core.desk import MAX_WINDOWS, Defaults, Desk
 from core.errors import Code, CrpbotError
 from core.market import Windows
@@ -132,6 +134,49 @@ async def test_theories_are_asked_once_each_in_the_order_of_the_catalogue() -> N
     wanted = (THEORIES[1], THEORIES[0], THEORIES[1])
     await analyze(AnalyzeRequest(symbol="BTC-USD", theories=wanted), analysts)
     assert analysts.calls[0][1] == THEORIES[:2]
+
+
+class FakeContexts:
+    """Facts that were fetched at three instants, and what it was asked."""
+
+    FETCHED_MS = (NOW_MS - 86_400_000, NOW_MS - 600_000, NOW_MS - 60_000)  # the last one after the newest 5m candle
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def latest(self, *, as_of_ms: int) -> Facts | None:
+        self.asked.append(as_of_ms)
+        fetched = [at for at in self.FETCHED_MS if at <= as_of_ms]
+        return Facts(1.0, 56.4, 0.6, math.nan, fetched[-1]) if fetched else None
+
+
+async def test_every_window_gets_the_facts_that_were_known_at_its_own_end() -> None:
+    analysts, contexts = FakeAnalysts(), FakeContexts()
+    server = Desk(
+        market=FakeMarket(),
+        analysts=analysts,
+        now=fixed_clock,
+        defaults=Defaults("5m", 300),
+        contexts=contexts,
+    )
+    old, older = (walk_candles("SOL-USD", count=300, now_ms=NOW_MS - hours * 3_600_000) for hours in (12, 72))
+    request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), candles=(as_columns(old), as_columns(older)))
+    await server.analyze(request, timeout_seconds=5.0)
+    (windows,) = analysts.calls[0][0]
+    assert windows.market is not None
+    ends = windows.as_of.tolist()
+    assert contexts.asked == sorted(set(ends))  # once for windows that end together
+    expected = [(ends[0] - NOW_MS + 600_000) / 1_000] * 2 + [(ends[2] - NOW_MS + 86_400_000) / 1_000, math.nan]
+    assert windows.market.age_seconds.tolist() == pytest.approx(expected, nan_ok=True)
+    assert windows.market.cap_change_percent.tolist() == pytest.approx([1.0, 1.0, 1.0, math.nan], nan_ok=True)
+    assert [math.isnan(value) for value in windows.market.fear_greed.tolist()] == [True] * 4
+
+
+async def test_without_a_source_of_facts_there_is_no_context() -> None:
+    analysts = FakeAnalysts()
+    await analyze(AnalyzeRequest(symbol="BTC-USD"), analysts)
+    (windows,) = analysts.calls[0][0]
+    assert windows.market is None
 
 
 class PartialAnalysts(FakeAnalysts):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +16,15 @@ import pytest
 from core.adapters.fits import FitFolder, load_fits, save_fit
 from core.analyzers import evaluate, find, learners
 from core.errors import CrpbotError
-from core.fitted import Fit, Shelf, Span, Unfitted
+from core.fitted import Fit, Shelf, Span, Unfitted, Wanted
 from core.fitting import choose_learners
-from core.market import Windows
+from core.market import Windows, milliseconds
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 THEORY = "market_regime"
 
 
-def a_fit(*symbols: str, provider: str = "synthetic", interval: str = "5m", theory: str = THEORY) -> Fit:
+def a_fit(*symbols: str, origin: str = "synthetic-7", interval: str = "5m", theory: str = THEORY) -> Fit:
     """A theory's sample as if it had been fitted on these symbols."""
     from core.analyzers import code_hash
 
@@ -30,7 +33,7 @@ def a_fit(*symbols: str, provider: str = "synthetic", interval: str = "5m", theo
     span = Span(AT, AT, 1_000, {"loss": 0.5})
     return Fit(
         theory=theory,
-        provider=provider,
+        origin=origin,
         interval=interval,
         code=code_hash(theory),
         fitted_at=AT,
@@ -48,8 +51,11 @@ def change(path: Path, **entries: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
 
 
-def problem(library: Shelf, *, source: str = "synthetic", interval: str = "5m", symbol: str = "BTC-USD") -> str:
-    found = library.find(THEORY, source, interval, symbol)
+BTC = Wanted("synthetic-7", "5m", "BTC-USD", milliseconds(AT))
+
+
+def problem(library: Shelf, **other: str | int) -> str:
+    found = library.find(THEORY, BTC._replace(**other))
     assert isinstance(found, Unfitted)
     return found.problem
 
@@ -59,10 +65,10 @@ def test_a_fit_comes_back_from_the_disk_as_it_was_saved(theory: str, tmp_path: P
     fit = a_fit("BTC-USD", "ETH-USD", theory=theory)
     save_fit(tmp_path, fit)
     (loaded,) = load_fits(tmp_path).fits
-    assert (loaded.spans, loaded.fitted_at, loaded.provider, loaded.code) == (
+    assert (loaded.spans, loaded.fitted_at, loaded.origin, loaded.code) == (
         fit.spans,
         fit.fitted_at,
-        fit.provider,
+        fit.origin,
         fit.code,
     )
     for symbol, state in fit.states.items():
@@ -75,27 +81,38 @@ def test_a_fit_comes_back_from_the_disk_as_it_was_saved(theory: str, tmp_path: P
 def test_what_is_missing_is_told_with_its_remedy(tmp_path: Path) -> None:
     save_fit(tmp_path, a_fit("BTC-USD"))
     library = load_fits(tmp_path)
-    assert not isinstance(library.find(THEORY, "synthetic", "5m", "BTC-USD"), Unfitted)
-    assert problem(Shelf()) == "not fitted yet; remedy: crpbot fit"
-    assert problem(library, source="replay") == (
-        "fitted on synthetic candles, these come from replay; remedy: crpbot fit"
+    remedy = "; remedy: crpbot fit --interval"
+    assert not isinstance(library.find(THEORY, BTC), Unfitted)
+    assert problem(Shelf()) == f"not fitted yet{remedy} 5m --symbol BTC-USD"
+    assert problem(library, origin="replay-a") == (
+        f"fitted on synthetic-7 candles, these come from replay-a{remedy} 5m --symbol BTC-USD"
     )
-    assert problem(library, interval="1h") == ("fitted on 5m candles, not on 1h; remedy: crpbot fit --interval 1h")
-    assert problem(library, symbol="LTC-USD") == "not fitted on LTC-USD; remedy: crpbot fit --symbol LTC-USD"
-    assert problem(library, source="request") == ("fitted theories read the server's own candles only: ask by symbol")
+    assert problem(library, origin="synthetic-8").startswith("fitted on synthetic-7 candles"), "another seed"
+    assert problem(library, interval="1h") == f"fitted on 5m candles, not on 1h{remedy} 1h --symbol BTC-USD"
+    assert problem(library, symbol="LTC-USD") == f"not fitted on LTC-USD{remedy} 5m --symbol LTC-USD"
+    assert problem(library, origin="request") == "fitted theories read the server's own candles only: ask by symbol"
 
 
-def test_a_fit_moved_into_another_providers_folder_is_still_of_the_market_it_was_fitted_on(tmp_path: Path) -> None:
+def test_a_window_that_ends_before_the_history_does_is_not_read_with_what_it_could_not_see(tmp_path: Path) -> None:
     save_fit(tmp_path, a_fit("BTC-USD"))
-    (tmp_path / "synthetic-5m").rename(tmp_path / "replay-5m")
-    assert problem(load_fits(tmp_path), source="replay").startswith("fitted on synthetic candles")
+    assert problem(load_fits(tmp_path), as_of_ms=milliseconds(AT) - 1) == (
+        "fitted on candles up to 2026-01-01 00:00 UTC, which this window could not see yet; "
+        "remedy: crpbot fit --interval 5m --symbol BTC-USD"
+    )
+
+
+def test_a_fit_moved_into_another_markets_folder_is_still_of_the_market_it_was_fitted_on(tmp_path: Path) -> None:
+    save_fit(tmp_path, a_fit("BTC-USD"))
+    (tmp_path / "synthetic-7_5m").rename(tmp_path / "replay-a_5m")
+    assert problem(load_fits(tmp_path), origin="replay-a").startswith("fitted on synthetic-7 candles")
 
 
 def test_a_fit_of_another_version_of_the_theory_is_refused(tmp_path: Path) -> None:
     save_fit(tmp_path, a_fit("BTC-USD"))
     change(manifest_of(tmp_path), code="another")
     assert problem(load_fits(tmp_path)) == (
-        "the fit in synthetic-5m was made by another version of this theory; remedy: crpbot fit"
+        "the fit in synthetic-7_5m was made by another version of this theory; "
+        "remedy: crpbot fit --interval 5m --symbol BTC-USD"
     )
 
 
@@ -103,8 +120,8 @@ def test_a_fit_on_other_features_names_the_difference(tmp_path: Path) -> None:
     save_fit(tmp_path, a_fit("BTC-USD"))
     change(manifest_of(tmp_path), features=["phase_of_the_moon"])
     assert problem(load_fits(tmp_path)) == (
-        "the fit in synthetic-5m reads 1 features, this version has 0: gone phase_of_the_moon, new none; "
-        "remedy: crpbot fit"
+        "the fit in synthetic-7_5m reads 1 features, this version has 0: gone phase_of_the_moon, new none; "
+        "remedy: crpbot fit --interval 5m --symbol BTC-USD"
     )
 
 
@@ -142,29 +159,92 @@ def test_fitting_another_symbol_keeps_the_earlier_ones_unless_another_version_fi
 
 def test_a_running_server_takes_up_what_is_fitted_meanwhile(tmp_path: Path) -> None:
     folder = FitFolder(tmp_path)
-    assert problem(folder.library()) == "not fitted yet; remedy: crpbot fit"
+    assert problem(folder.library()).startswith("not fitted yet")
     save_fit(tmp_path, a_fit("BTC-USD"))
     first = folder.library()
-    assert not isinstance(first.find(THEORY, "synthetic", "5m", "BTC-USD"), Unfitted)
+    assert not isinstance(first.find(THEORY, BTC), Unfitted)
     assert folder.library() is first, "nothing is read while nothing is new"
     save_fit(tmp_path, a_fit("ETH-USD"))
-    assert not isinstance(folder.library().find(THEORY, "synthetic", "5m", "ETH-USD"), Unfitted)
+    assert not isinstance(folder.library().find(THEORY, BTC._replace(symbol="ETH-USD")), Unfitted)
 
 
 def test_rows_of_one_batch_are_read_each_by_its_own_fit(tmp_path: Path) -> None:
     closes = 100.0 * np.exp(np.cumsum(0.003 * np.random.default_rng(1).standard_normal((4, 500)), axis=1))
     block = np.ascontiguousarray(np.stack([closes] * 4 + [np.ones_like(closes)]))
-    symbols, sources = ("BTC-USD", "ETH-USD", "BTC-USD", "LTC-USD"), ("synthetic", "synthetic", "request", "synthetic")
-    times = np.tile(300_000 * np.arange(500, dtype=np.int64), (4, 1))
-    windows = Windows(symbols, "5m", times, block, sources)
+    symbols = ("BTC-USD", "ETH-USD", "BTC-USD", "LTC-USD")
+    origins = ("synthetic-7", "synthetic-7", "request", "synthetic-7")
+    times = np.tile(milliseconds(AT) + 300_000 * np.arange(500, dtype=np.int64), (4, 1))
+    windows = Windows(symbols, "5m", times, block, origins)
     library = Shelf((a_fit("BTC-USD", "ETH-USD"),))
     readings = evaluate(find(THEORY), windows, library)
     assert [reading.problem is None for reading in readings] == [True, True, False, False]
-    assert readings[3].problem == "not fitted on LTC-USD; remedy: crpbot fit --symbol LTC-USD"
+    assert str(readings[3].problem).startswith("not fitted on LTC-USD")
     for row in range(4):
         assert evaluate(find(THEORY), windows.row(row), library) == [readings[row]]
-    nameless = replace(windows, sources=())
+    nameless = replace(windows, origins=())
     assert all("elsewhere" in str(reading.problem) for reading in evaluate(find(THEORY), nameless, library))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"symbols": []},
+        {"symbols": {"BTC-USD": {}}},
+        {"origin": None},
+        {"file": 7},
+        {"fitted_at": "yesterday"},
+        {"features": 3},
+    ],
+    ids=str,
+)
+def test_an_odd_manifest_is_a_fault_of_that_fit_alone(entries: dict[str, object], tmp_path: Path) -> None:
+    save_fit(tmp_path, a_fit("BTC-USD"))
+    save_fit(tmp_path, a_fit("BTC-USD", theory="markov_regime"))
+    change(manifest_of(tmp_path), **entries)
+    library = load_fits(tmp_path)
+    assert "is damaged" in problem(library)
+    assert not isinstance(library.find("markov_regime", BTC), Unfitted)
+
+
+def test_arrays_of_another_kind_are_refused(tmp_path: Path) -> None:
+    fit = a_fit("BTC-USD")
+    state = fit.states["BTC-USD"]
+    name = state._fields[0]
+    odd = state._replace(**{name: np.array(["text"])})
+    save_fit(tmp_path, replace(fit, states={"BTC-USD": odd}))
+    assert f"holds {name} as <U4" in problem(load_fits(tmp_path))
+
+
+def test_a_truncated_archive_is_refused_even_when_its_manifest_vouches_for_it(tmp_path: Path) -> None:
+    save_fit(tmp_path, a_fit("BTC-USD"))
+    (arrays,) = tmp_path.glob("*/*.npz")
+    arrays.write_bytes(arrays.read_bytes()[:-30])
+    change(manifest_of(tmp_path), sha256=sha256(arrays.read_bytes()).hexdigest())
+    assert "is damaged (BadZipFile)" in problem(load_fits(tmp_path))
+
+
+SAVE_ONE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.core.test_fits import a_fit
+from core.adapters.fits import save_fit
+for _ in range(5):
+    save_fit(Path(sys.argv[2]), a_fit(sys.argv[3]))
+"""
+
+
+def test_two_processes_that_save_at_once_lose_nothing(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    symbols = ("BTC-USD", "ETH-USD", "LTC-USD")
+    savers = [
+        subprocess.Popen([sys.executable, "-c", SAVE_ONE, str(root), str(tmp_path), symbol], cwd=root)
+        for symbol in symbols
+    ]
+    assert [saver.wait(120) for saver in savers] == [0, 0, 0]
+    (fit,) = load_fits(tmp_path).fits
+    assert sorted(fit.states) == list(symbols)
+    assert not list(tmp_path.glob("*/.*.new"))
 
 
 def test_only_theories_that_learn_can_be_fitted() -> None:

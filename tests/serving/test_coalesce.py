@@ -15,6 +15,7 @@ from core.errors import Code, CrpbotError
 from core.market import SYMBOLS, Windows, stack_windows
 from core.panel import compute
 from serving.coalesce import MAX_ROWS, MAX_WAITING, Coalescer, combine
+from serving.share import share_out
 from tests.fakes import telling_answer, walk_candles
 
 ALL = tuple(discover())
@@ -232,3 +233,19 @@ def test_whatever_the_arrivals_everybody_gets_their_own_answer(
         assert await queue.submit([many(64)], ("c",), 5.0) == telling_answer([many(64)], ("c",))
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("replicas", "rows"), [(2, 6), (2, 10), (3, 10), (4, 10)])
+async def test_shares_of_one_request_leave_at_once_and_each_in_a_call_of_its_own(replicas: int, rows: int) -> None:
+    served = Replicas(is_open=False)
+    queue = Coalescer(served.send, calls=2 * replicas)
+    shares = share_out([windows(*SYMBOLS[:rows])], replicas)
+    request = object()
+    tasks = [
+        asyncio.create_task(queue.submit([piece.windows for piece in share], ("t",), 5.0, request=request))
+        for share in shares
+    ]
+    await settle()
+    assert [len(symbols) for symbols, _ in served.calls] == [len(share[0].windows) for share in shares]
+    served.gate.set()
+    await asyncio.gather(*tasks)

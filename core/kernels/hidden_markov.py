@@ -71,11 +71,11 @@ def describe_rows(
 ) -> Floats:
     """What the last candle's states mean, one column a row.
 
-    Shape: (B, K) probabilities, (B,), parameters as in `filter_rows`; `labelled`: (M, K, K) chance that a state deserves
-    a label, (M, K) mean of each state after that doubt, (M, K, K) transition between labels -> (2 K + 6, B): probability
-    of each label; chance of each label next, given the most likely one; that label's number, its chance to stay and expected
-    length in candles; mean and deviation of the next return; certainty, 1 less the entropy over its maximum.
-    The middle third of the labels comes first when several are equally likely.
+    Shape: (B, K) probabilities, (B,), parameters as in `filter_rows`; `labelled`: (M, K, K) chance that a state
+    deserves a label, (M, K) mean of each state after that doubt, (M, K, K) transition between labels -> (2 K + 6, B):
+    probability of each label; chance of each label next, given the most likely one; that label's number, its chance to
+    stay and expected length in candles; mean and deviation of the next return; certainty, 1 less the entropy over its
+    maximum. The middle third of the labels comes first when several are equally likely.
     """
     labels, means, moves = labelled
     emissions, transitions, _ = parameters

@@ -3,15 +3,15 @@
 Fitting: returns over their standard deviation; expectation-maximisation (core/kernels/hidden_markov.py) from each of
 the layout's starts for a few steps, the most likely one to its end. The same candles give the same fit.
 
-Believing: likelihood finds three different means in every history, also in a walk. So each half of the history is read
-by a model fitted on the other half, and the returns there are regressed on the trend probabilities that stood one
-candle before (weights 1 / expected variance; errors from sums over blocks of candles, so that neither clusters of
-volatility nor a drift left over feign precision): means m with covariance V. `trend_separation` is
-z = (m_up - m_down) / its standard error; the belief is (z - 2) / 4, cut at 0 and 1. The labels down, flat and up are
-the ranks of means drawn from N(m, 4 V) with this belief, and drawn by lot without it: `labels[s, l]` is the chance that
-state s deserves label l. What is shown are the filtered probabilities times `labels`. So where the means do not differ
-by two standard errors, each trend is shown at exactly one third, however sure the filter is of its states; trends that
-come back on unseen candles keep their names.
+Believing: likelihood finds three different means in every history, also in a walk. So the history is cut into eight
+pieces; the odd ones are read by a model fitted on the even ones, and the other way round, and the returns there are
+regressed on the trend probabilities that stood one candle before (weights 1 / expected variance; errors from sums over
+blocks of candles, so that neither clusters of volatility nor a drift left over feign precision): means m with
+covariance V. `trend_separation` is z = (m_up - m_down) / its standard error; the belief is (z - 2) / 4, cut at 0 and 1.
+The labels down, flat and up are the ranks of means drawn from N(m, 4 V) with this belief, and drawn by lot without it:
+`labels[s, l]` is the chance that state s deserves label l. What is shown are the filtered probabilities times `labels`.
+So where the means do not differ by two standard errors, each trend is shown at exactly one third, however sure the
+filter is of its states; trends that come back on unseen candles keep their names.
 
 Sources: Baum, Petrie, Soules, Weiss 1970, doi 10.1214/aoms/1177697196; Hamilton 1989, doi 10.2307/1912559; White 1980,
 doi 10.2307/1912934 (errors).
@@ -33,8 +33,10 @@ from core.market import Candles, Floats
 # A standard deviation of the log returns below this is rounding.
 ROUNDING = 1e-12
 TRENDS = 3
-# Each half must show regimes of tens of candles many times over.
+# Each half must show regimes of tens of candles many times over. It is made of every other piece, because a market that
+# only falls for months would leave one half of a plain cut without any rise to learn.
 FEWEST_CANDLES = 2_000
+PIECES = 8
 # Most steps and least gain of a step in nats: first from every start, then from the best one.
 SHORT_RUN, LONG_RUN = (12, 0.1), (100, 0.02)
 # A state may not shrink onto a few equal returns; what ends within four candles on average is no regime; twenty candles
@@ -51,6 +53,8 @@ CAUTION = 2.0
 DRAWS = 10_000
 # Standard deviation of a trend's mean before any candle is seen: drifts of a third of a candle's deviation are rare.
 PRIOR = 0.1
+# Nobody calls a market flat whose drift is half of a trend of 0.3 deviations a candle.
+STRONG_DRIFT = 0.15
 # Candles in a block: longer than most echoes, and still seventy blocks in a history of 7,000.
 BLOCK = 100
 
@@ -125,8 +129,9 @@ def fit_returns(returns: Floats, layout: Layout) -> Fitted:
     if scale <= ROUNDING:
         raise invalid("history", "the closes never move: there are no regimes to learn", reason="FLAT_HISTORY")
     values = np.clip(returns / scale, -LARGEST_MOVE, LARGEST_MOVE)
-    middle = values.shape[1] // 2
-    halves = [np.ascontiguousarray(values[:, :middle]), np.ascontiguousarray(values[:, middle:])]
+    length = values.shape[1] // PIECES
+    pieces = values[:, : PIECES * length].reshape(-1, length)
+    halves = [np.ascontiguousarray(pieces[0::2]), np.ascontiguousarray(pieces[1::2])]
     models = [_fit_from(half, [begin(start) for start in layout.starts], layout) for half in halves]
     model = _fit_from(values, models, layout)
     return assemble(scale, model, *_unseen_means(halves, models), size=values.size)
@@ -148,22 +153,24 @@ def assemble(scale: float, model: Model, means: Floats, covariance: Floats, *, s
     start = stationary(transition)
     separation = trend_separation(means, covariance)
     belief = min(max((separation - UNBELIEVED) / (BELIEVED - UNBELIEVED), 0.0), 1.0)
-    labels, label_transition = np.zeros((2, states, states))
-    label_means = np.full(states, (1.0 - belief) * (start @ model.emission[0]))
-    for ranks, chance in rankings(means, covariance).items():
-        places = (np.array(ranks)[:, None] * len(volatilities) + volatilities).ravel()
-        weight = belief * chance + (1.0 - belief) / math.factorial(TRENDS)
+    labels, flows = np.zeros((2, states, states))
+    drifts = (start * model.emission[0]).reshape(TRENDS, -1).sum(axis=1) / start.reshape(TRENDS, -1).sum(axis=1)
+    believed = {ranks: belief * chance for ranks, chance in rankings(means, covariance, drifts).items()}
+    by_lot = {ranks: (1.0 - belief) / math.factorial(TRENDS) for ranks in permutations(range(TRENDS))}
+    for trends, weight in (*believed.items(), *by_lot.items()):
+        places = (np.array(trends)[:, None] * len(volatilities) + volatilities).ravel()
         labels[np.arange(states), places] += weight
-        label_transition[np.ix_(places, places)] += weight * transition
-        label_means += belief * chance * model.emission[0][places]
+        np.add.at(flows, np.ix_(places, places), weight * start[:, None] * transition)
+    shares = flows.sum(axis=1, keepdims=True)
     return Fitted(
         scale=np.array(scale),
         emission=model.emission,
         transition=transition,
         start=start,
         labels=labels,
-        label_means=label_means,
-        label_transition=label_transition,
+        label_means=belief * model.emission[0] + (1.0 - belief) * (start @ model.emission[0]),
+        # A label that no state deserves is never shown; its row is only kept sound.
+        label_transition=np.where(shares > 0.0, flows / np.where(shares > 0.0, shares, 1.0), 1.0 / states),
         trend_separation=np.array(separation),
         volatility_ratio=np.array(model.emission[1].max() / model.emission[1].min()),
         log_likelihood=np.array(model.likelihood / size),
@@ -185,11 +192,34 @@ def trend_separation(means: Floats, covariance: Floats) -> float:
     return float((means[2] - means[0]) / math.sqrt(variance))
 
 
-def rankings(means: Floats, covariance: Floats) -> dict[tuple[int, ...], float]:
-    """Each ranking of the trends, and how often it occurs when the means are drawn with their errors doubled."""
+def rankings(means: Floats, covariance: Floats, drifts: Floats) -> dict[tuple[int, ...], float]:
+    """The names of the trends (0 down, 1 flat, 2 up), and how often each set of names occurs.
+
+    The means on unseen candles are drawn with their errors doubled and ranked. The middle one keeps the name flat
+    unless it drifts as another does, in the draw or in the model (`drifts`).
+    """
     noise = np.random.default_rng(0).standard_normal((DRAWS, TRENDS)) @ np.linalg.cholesky(CAUTION**2 * covariance).T
-    drawn = np.argsort(np.argsort(means + np.concatenate([noise, -noise]), axis=1), axis=1)
-    return {ranks: float((drawn == ranks).all(axis=1).mean()) for ranks in permutations(range(TRENDS))}
+    drawn = means + np.concatenate([noise, -noise])
+    names = np.argsort(np.argsort(drawn, axis=1), axis=1)
+    middle = middle_names(np.sort(drawn, axis=1))
+    names = np.where(names == 1, np.where(middle == 1, middle_names(drifts[None, :]), middle)[:, None], names)
+    found, counts = np.unique(names, axis=0, return_counts=True)
+    return {tuple(row): count / len(names) for row, count in zip(found.tolist(), counts.tolist(), strict=True)}
+
+
+def middle_names(drifts: Floats) -> Indices:
+    """What the middle one of three ordered drifts is: 0 or 2 if strong and nearer to that one than to 0, else 1.
+
+    A history of two trends leaves the third state to double one of them, and a strong drift is not called flat. Weak
+    drifts keep three names: their order is known too badly to give one up. Shape: (D, 3) -> (D,).
+
+    >>> middle_names(np.array([[-0.3, 0.27, 0.3], [-0.2, 0.05, 0.15], [-0.3, -0.2, 0.3]])).tolist()
+    [2, 1, 0]
+    """
+    low, middle, high = drifts.T
+    is_up = middle > np.maximum(STRONG_DRIFT, high - middle)
+    is_down = -middle > np.maximum(STRONG_DRIFT, middle - low)
+    return np.where(is_up, 2, np.where(is_down, 0, 1))
 
 
 def stack_models(fitted: Sequence[Fitted]) -> Models:

@@ -71,7 +71,7 @@ UNDEFINED = "every move of the window is the same size (or there is none): no re
 CLEAR = 0.6
 # An expected move of 0.05 deviations a candle is what markets offer and nobody can recognise; three times that is rare.
 LEAST_MOVE, FULL_VOTE_MOVE = 0.05, 0.15
-# A filter tuned to trends of 0.3 deviations leans by 0.5 on one walk in ten, by 0.8 or more on most such trends.
+# A filter tuned to strong trends leans beyond 0.7 on few walks and on most of such trends.
 LEAST_LEAN, FULL_VOTE_LEAN = 0.5, 0.7
 
 LAYOUT = Layout(

@@ -18,6 +18,8 @@ Instants = NDArray[np.int64]
 
 BASES = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "POL", "LTC")
 SYMBOLS = tuple(f"{base}-USD" for base in BASES)
+# Name until the day -> name since, and the day. The later market does not continue the earlier one's candles.
+RENAMED = {"MATIC-USD": ("POL-USD", 1_725_408_000_000)}  # 2024-09-04
 
 # Where candles came from that were sent with a request; else it is the market's name and identity.
 REQUEST_SOURCE = "request"
@@ -40,6 +42,14 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 def parse_symbol(text: str, *, field: str = "symbol") -> str:
     """`BTC-USD`, `BTC/USD` and `btc-usd` are the same market; an unknown one is refused by name."""
     symbol = text.strip().upper().replace("/", "-")
+    if symbol in RENAMED:
+        name, since = RENAMED[symbol]
+        raise invalid(
+            field,
+            f"{symbol} has been {name} since {instant(since):%Y-%m-%d}: ask for {name}; "
+            "its earlier candles are another series and are not joined",
+            reason="RENAMED_SYMBOL",
+        )
     if symbol not in SYMBOLS:
         raise unknown(field, "symbol", text, SYMBOLS)
     return symbol

@@ -39,7 +39,7 @@ class Recording:
 
 
 class Span(NamedTuple):
-    """The rows of one row group of a file: start of its first and of its last candle."""
+    """The rows of one row group of a file: start of its earliest and of its latest candle."""
 
     group: int
     first: int
@@ -47,10 +47,25 @@ class Span(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Recorded candles: (N,) start of each, (5, N) open, high, low, close, volume. Sorted; there may be holes."""
+    """Recorded candles: (N,) start of each, (5, N) open, high, low, close, volume. As found: the gate judges them."""
 
     open_times: Instants
     block: Floats
+
+
+class Group(NamedTuple):
+    """One row group of a file. Nearly all are sorted, and a span is then found without looking at every row."""
+
+    rows: Rows
+    is_sorted: bool
+
+    def cut(self, begin: int, end: int) -> Rows:
+        times, block = self.rows
+        if self.is_sorted:
+            inside = slice(*np.searchsorted(times, (begin, end)))
+            return Rows(times[inside], block[:, inside])
+        chosen = np.flatnonzero((times >= begin) & (times < end))
+        return Rows(times[chosen], block[:, chosen])
 
 
 def list_recordings(folder: Path) -> list[Recording]:
@@ -84,13 +99,11 @@ def read_spans(recording: Recording) -> tuple[Span, ...]:
 
 
 def read_rows(recording: Recording, begin: int, end: int) -> Rows:
-    """The candles of a file that start at `begin` or later and before `end`; none is an answer too."""
+    """The rows of a file that start at `begin` or later and before `end`; none is an answer too."""
     parts = []
     for span in read_spans(recording):
         if span.first < end and span.last >= begin:
-            rows = _read_group(recording, span.group)
-            inside = slice(*np.searchsorted(rows.open_times, (begin, end)))
-            parts.append(Rows(rows.open_times[inside], rows.block[:, inside]))
+            parts.append(_read_group(recording, span.group).cut(begin, end))
     return join_rows(parts)
 
 
@@ -102,7 +115,7 @@ def join_rows(parts: list[Rows]) -> Rows:
 
 
 @lru_cache(maxsize=32)
-def _read_group(recording: Recording, group: int) -> Rows:
+def _read_group(recording: Recording, group: int) -> Group:
     """One row group. Remembered, because replay asks for nearly the same rows again and again."""
     try:
         with pq.ParquetFile(recording.path) as file:
@@ -113,14 +126,7 @@ def _read_group(recording: Recording, group: int) -> Rows:
         raise _broken(recording, f"row group {group} cannot be read ({failure})") from failure
     if table["timestamp"].null_count:
         raise _broken(recording, f"row group {group} has {table['timestamp'].null_count} rows without a timestamp")
-    unsorted = np.flatnonzero(np.diff(times) <= 0)
-    if len(unsorted):
-        row = int(unsorted[0]) + 1
-        raise _broken(
-            recording,
-            f"row {row} of row group {group}: {times[row]} follows {times[row - 1]}; rows must be sorted, each once",
-        )
-    return Rows(times, block)
+    return Group(Rows(times, block), is_sorted=bool((np.diff(times) >= 0).all()))
 
 
 def _check_columns(recording: Recording, schema: pa.Schema) -> None:
@@ -135,8 +141,8 @@ def _check_columns(recording: Recording, schema: pa.Schema) -> None:
 def _span(recording: Recording, group: int, column: pq.ColumnChunkMetaData) -> Span:
     statistics = column.statistics
     if statistics is None or not statistics.has_min_max:
-        times = _read_group(recording, group).open_times
-        return Span(group, int(times[0]), int(times[-1]))
+        times = _read_group(recording, group).rows.open_times
+        return Span(group, int(times.min()), int(times.max()))
     return Span(group, _milliseconds(statistics.min), _milliseconds(statistics.max))
 
 

@@ -1,8 +1,12 @@
-"""Yesterday's market as if it were live: recorded candles, shown up to a clock of their own and never beyond it."""
+"""Yesterday's market as if it were live: recorded candles, shown up to a clock of their own and never beyond it.
+
+They pass the same gate as live ones. What would degrade a live symbol is refused, because a recording can be put right.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +15,14 @@ import numpy as np
 from core.adapters.grid import closed_candles, merge_candles
 from core.adapters.recording import Recording, Rows, join_rows, list_recordings, read_rows, read_spans
 from core.errors import Code, CrpbotError
-from core.market import INTERVAL_SECONDS, Candles, parse_symbol
+from core.gate import MAX_FILLED, RawCandles, admit, utc
+from core.market import COLUMNS, INTERVAL_SECONDS, Candles, Instants, parse_symbol
 
 REMEDY = "record the missing candles, move the replay's clock, or ask for fewer"
 
 
 class ReplayMarket:
-    """Recorded candles of one folder. Nothing is filled, joined across symbols or repaired: what is missing is said.
+    """Recorded candles of one folder, never joined across symbols. What is missing is said.
 
     The clock stands at the end of the recorded candles until `move_to` moves it; it does not run by itself.
     """
@@ -29,6 +34,11 @@ class ReplayMarket:
     @property
     def name(self) -> str:
         return "replay"
+
+    @property
+    def identity(self) -> str:
+        """The folder's name: what was fitted on one set of recordings is not used on another."""
+        return f"replay-{re.sub('[^A-Za-z0-9]+', '-', self._folder.resolve().name)}"
 
     @property
     def synthetic(self) -> bool:
@@ -68,22 +78,28 @@ class ReplayMarket:
         return max(ends)
 
     def _cut(self, recordings: Sequence[Recording], symbol: str, interval: str, wanted: range) -> Candles:
-        """The candles that start at the wanted instants, from the longest recorded interval that has them all."""
+        """The candles that start at the wanted instants, from the longest recorded interval that has them all, or else
+        from the longest whose holes are as short as an exchange leaves them where nobody trades."""
         own = [recording for recording in recordings if recording.symbol == symbol]
         steps = sorted({recording.step_ms for recording in own if wanted.step % recording.step_ms == 0}, reverse=True)
         if not steps:
             raise self._unrecorded(own, symbol, interval)
-        shortfalls = []
+        shortfalls, fillable = [], None
         for step in steps:
             series = [recording for recording in own if recording.step_ms == step]
-            rows = _read_series(series, wanted.start, wanted.stop)
-            shortfall = _find_shortfall(series, rows, range(wanted.start, wanted.stop, step))
+            expected = range(wanted.start, wanted.stop, step)
+            rows = _read_series(series, expected)
+            shortfall = _find_shortfall(series, rows, expected)
             if shortfall is None:
-                return _merge(series, rows, interval, wanted)
+                return _pass_gate(series, rows, interval, wanted)
+            if fillable is None and _is_fillable(rows, expected):
+                fillable = series, rows
             shortfalls.append(shortfall)
+        if fillable:
+            return _pass_gate(*fillable, interval, wanted)
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
-            f"replay: {symbol}: {len(wanted)} candles of {interval} from {_utc(wanted.start)} to {_utc(wanted.stop)} "
+            f"replay: {symbol}: {len(wanted)} candles of {interval} from {utc(wanted.start)} to {utc(wanted.stop)} "
             f"asked for; {'; '.join(shortfalls)}; {REMEDY}",
             reason="CANDLES_NOT_RECORDED",
         )
@@ -99,48 +115,51 @@ class ReplayMarket:
         )
 
 
-def _read_series(series: Sequence[Recording], begin: int, end: int) -> Rows:
-    """The rows of all files of one symbol and interval, sorted; a candle that stands in two files is refused."""
-    rows = join_rows([read_rows(recording, begin, end) for recording in series])
-    order = np.argsort(rows.open_times, kind="stable")
-    times = rows.open_times[order]
-    double = np.flatnonzero(np.diff(times) == 0)
-    if len(double):
-        raise CrpbotError(
-            Code.FAILED_PRECONDITION,
-            f"replay: {series[0].symbol} {series[0].interval}: {len(double)} candles stand in two files, the first at "
-            f"{_utc(times[double[0]])}; keep one file for each span of {_file_names(series)}",
-            reason="OVERLAPPING_RECORDINGS",
-        )
-    return Rows(times, rows.block[:, order])
+def _read_series(series: Sequence[Recording], expected: range) -> Rows:
+    """The rows of all files of one symbol and interval, and so many before that a hole at the beginning is filled."""
+    begin = expected.start - MAX_FILLED * expected.step
+    return join_rows([read_rows(recording, begin, expected.stop) for recording in series])
 
 
-def _merge(series: Sequence[Recording], rows: Rows, interval: str, wanted: range) -> Candles:
-    """Complete rows as candles of the interval asked for. A price that cannot be is the file's fault, and said so."""
+def _pass_gate(series: Sequence[Recording], rows: Rows, interval: str, wanted: range) -> Candles:
+    """Rows as candles of the interval asked for. What the gate has against them is the files' fault, and said so."""
     source = series[0]
+    size = wanted.step // source.step_ms
+    count = len(wanted) * size
     try:
-        recorded = Candles(source.symbol, source.interval, rows.open_times, *rows.block)
-        if recorded.interval == interval:
-            return recorded
-        block = merge_candles(rows.block, wanted.step // source.step_ms)
-        return Candles(source.symbol, interval, np.array(wanted, dtype=np.int64), *block)
+        admission = admit(
+            RawCandles(rows.open_times, *rows.block),
+            symbol=source.symbol,
+            interval=source.interval,
+            now_ms=wanted.stop,
+            least=count,
+        )
     except CrpbotError as flaw:
-        raise CrpbotError(
-            Code.FAILED_PRECONDITION,
-            f"replay: {source.symbol} {source.interval} from {_utc(wanted.start)} to {_utc(wanted.stop)} is flawed: "
-            f"{flaw.detail}; record {_file_names(series)} again",
-            reason="BROKEN_RECORDING",
-        ) from flaw
+        raise _flawed(series, wanted, flaw.detail) from flaw
+    flaws = [f"{defect.kind.replace('_', ' ')}: {defect.example}" for defect in admission.defects if defect.degrading]
+    if flaws:
+        raise _flawed(series, wanted, ", ".join(flaws))
+    candles = admission.candles
+    block = np.array([getattr(candles, column)[-count:] for column in COLUMNS])
+    return Candles(source.symbol, interval, np.array(wanted, dtype=np.int64), *merge_candles(block, size))
+
+
+def _flawed(series: Sequence[Recording], wanted: range, detail: str) -> CrpbotError:
+    names = ", ".join(recording.path.name for recording in series)
+    return CrpbotError(
+        Code.FAILED_PRECONDITION,
+        f"replay: {series[0].symbol} {series[0].interval} from {utc(wanted.start)} to {utc(wanted.stop)} is flawed: "
+        f"{detail}; record {names} again",
+        reason="BROKEN_RECORDING",
+    )
 
 
 def _find_shortfall(series: Sequence[Recording], rows: Rows, expected: range) -> str | None:
     """What the rows lack of the expected starts, in words; None when they are all there. `expected` stays a range:
     what a day's candle needs of minutes may be more than memory holds."""
     interval = series[0].interval
-    times = rows.open_times
-    stray = times[(times - expected.start) % expected.step != 0]
-    if len(stray):
-        return f"{interval}: {len(stray)} rows are off the interval's grid, the first at {_utc(stray[0])}"
+    times = _on_grid(rows, expected)
+    times = times[times >= expected.start]
     missing = len(expected) - len(times)
     if missing == 0:
         return None
@@ -148,19 +167,27 @@ def _find_shortfall(series: Sequence[Recording], rows: Rows, expected: range) ->
     first = expected[int(np.flatnonzero(places != np.arange(len(places)))[0])]
     spans = [span for recording in series for span in read_spans(recording)]
     recorded = (
-        f"{_utc(min(span.first for span in spans))} to {_utc(max(span.last for span in spans))}"
+        f"{utc(min(span.first for span in spans))} to {utc(max(span.last for span in spans))}"
         if spans
         else "none at all"
     )
     return (
         f"{interval}: {len(times)} of {len(expected)} found, {missing} missing, "
-        f"the first at {_utc(first)} (recorded: {recorded})"
+        f"the first at {utc(first)} (recorded: {recorded})"
     )
 
 
-def _file_names(series: Sequence[Recording]) -> str:
-    return ", ".join(recording.path.name for recording in series)
+def _is_fillable(rows: Rows, expected: range) -> bool:
+    """The newest candle is there, and no hole is longer than the gate fills."""
+    times = _on_grid(rows, expected)
+    return bool(
+        len(times)
+        and times[0] <= expected.start
+        and times[-1] == expected[-1]
+        and np.diff(times).max(initial=0) <= (MAX_FILLED + 1) * expected.step
+    )
 
 
-def _utc(instant_ms: int) -> str:
-    return f"{np.datetime_as_string(np.datetime64(int(instant_ms), 'ms'), unit='s')}Z"
+def _on_grid(rows: Rows, expected: range) -> Instants:
+    times = rows.open_times
+    return np.unique(times[(times - expected.start) % expected.step == 0])

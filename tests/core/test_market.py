@@ -175,3 +175,10 @@ def test_windows_of_another_shape_are_refused() -> None:
 
 def test_every_interval_divides_a_day() -> None:
     assert all(86_400 % seconds == 0 for seconds in INTERVAL_SECONDS.values())
+
+
+def test_a_renamed_coin_is_refused_with_its_new_name() -> None:
+    with pytest.raises(CrpbotError, match="MATIC-USD has been POL-USD since 2024-09-04: ask for POL-USD") as caught:
+        parse_symbol("matic/usd")
+    assert caught.value.reason == "RENAMED_SYMBOL"
+    assert parse_symbol("pol-usd") == "POL-USD"

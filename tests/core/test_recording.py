@@ -14,6 +14,7 @@ import pytest
 
 from core.adapters.replay import ReplayMarket
 from core.errors import Code, CrpbotError
+from core.market import COLUMNS
 from tests.core.recordings import MINUTE_MS, START_MS, Table, ask, make_rows, refusal, save
 
 
@@ -32,6 +33,14 @@ def spoil(column: str, value: float) -> Callable[[Table], Table]:
         return {**table, column: np.where(np.arange(100) == 95, value, table[column])}
 
     return spoiled
+
+
+def stand_still(table: Table) -> Table:
+    return {**table, **{name: np.where(np.arange(100) >= 85, table["close"][84], table[name]) for name in COLUMNS[:4]}}
+
+
+def change_level(table: Table) -> Table:
+    return {**table, **{name: np.where(np.arange(100) >= 90, 3.0, 1.0) * table[name] for name in COLUMNS[:4]}}
 
 
 def drop_a_time(table: Table) -> Table:
@@ -54,11 +63,14 @@ class TestBrokenFiles:
     @pytest.mark.parametrize(
         ("damage", "words"),
         [
-            (double_a_row, "row 96 of row group 0: .* rows must be sorted, each once"),
-            (swap_rows, "rows must be sorted, each once"),
-            (spoil("close", np.nan), "is flawed: candles.close: row 15: nan is not a finite number"),
-            (spoil("high", 1.0), "is flawed: candles.high: row 15: high 1.0 is below low"),
-            (spoil("low", -1.0), "is flawed: candles.low: row 15: -1.0 must be above 0"),
+            (spoil("close", np.nan), "is flawed: not finite: 2025-01-01T01:35:00Z: .* close nan"),
+            (spoil("high", 1.0), "is flawed: high below low: 2025-01-01T01:35:00Z: .* high 1, low"),
+            (spoil("low", -1.0), "is flawed: not positive: 2025-01-01T01:35:00Z: .* low -1,"),
+            (spoil("low", 1.0), "is flawed: spike: 2025-01-01T01:35:00Z: .* low 1,"),
+            (spoil("timestamp", START_MS + 95 * MINUTE_MS + 1_000), "is flawed: off grid: 2025-01-01T01:35:01Z"),
+            (spoil("timestamp", START_MS + 94 * MINUTE_MS), "is flawed: conflict: 2025-01-01T01:34:00Z: .* and open"),
+            (stand_still, "is flawed: frozen: 15 candles at .* from 2025-01-01T01:25:00Z"),
+            (change_level, "is flawed: .* price jump: 2025-01-01T01:30:00Z: .* after"),
             (drop_volume, "has no column volume; it has timestamp, open, high, low, close"),
             (drop_a_time, "row group 0 has 1 rows without a timestamp"),
             (times_as_text, "column timestamp is string; it must be milliseconds UTC"),
@@ -86,13 +98,22 @@ class TestBrokenFiles:
         assert problem.reason == "BROKEN_RECORDING"
         assert f"{path.name} cannot be read as Parquet" in problem.detail
 
-    def test_rows_off_the_grid_are_refused(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("change", [double_a_row, swap_rows])
+    def test_rows_in_another_order_or_told_twice_are_the_same_candles(
+        self, tmp_path: Path, change: Callable[[Table], Table]
+    ) -> None:
         table = make_rows("1m", 100)
-        table["timestamp"][95] += 1_000
-        save(tmp_path, table)
-        assert "1 rows are off the interval's grid, the first at 2025-01-01T01:35:01Z" in (
-            refusal(ReplayMarket(tmp_path), "1m", 20).detail
-        )
+        save(tmp_path, change(table))
+        market = ReplayMarket(tmp_path)
+        for count in (3, 20, 100):
+            np.testing.assert_array_equal(ask(market, "1m", count).close, table["close"][-count:])
+
+    def test_a_flaw_that_no_decision_sees_any_more_is_dropped_and_filled(self, tmp_path: Path) -> None:
+        table = make_rows("1m", 200)
+        close = table["close"].copy()
+        save(tmp_path, {**table, "close": np.where(np.arange(200) == 50, np.nan, close)})
+        found = ask(ReplayMarket(tmp_path), "1m", 200).close
+        np.testing.assert_array_equal(found, np.where(np.arange(200) == 50, close[49], close))
 
     def test_a_broken_file_of_another_symbol_does_not_stop_a_clock_that_was_set(self, tmp_path: Path) -> None:
         save(tmp_path, make_rows("1m", 100))
@@ -111,12 +132,18 @@ class TestFiles:
         save(tmp_path, {name: values[50:80] for name, values in table.items()}, part="c")
         np.testing.assert_array_equal(ask(ReplayMarket(tmp_path), "1m", 300).close, table["close"])
 
-    def test_a_candle_in_two_files_is_refused_with_both_names(self, tmp_path: Path) -> None:
+    def test_two_files_may_overlap_where_they_agree(self, tmp_path: Path) -> None:
+        table = make_rows("1m", 100)
+        save(tmp_path, {name: values[:60] for name, values in table.items()}, part="a")
+        save(tmp_path, {name: values[40:] for name, values in table.items()}, part="b")
+        np.testing.assert_array_equal(ask(ReplayMarket(tmp_path), "1m", 100).close, table["close"])
+
+    def test_a_candle_that_two_files_tell_differently_is_refused_with_both_names(self, tmp_path: Path) -> None:
         save(tmp_path, make_rows("1m", 100), part="a")
         save(tmp_path, make_rows("1m", 100, start_ms=START_MS + 90 * MINUTE_MS), part="b")
         problem = refusal(ReplayMarket(tmp_path), "1m", 150)
-        assert problem.reason == "OVERLAPPING_RECORDINGS"
-        assert "10 candles stand in two files, the first at 2025-01-01T01:30:00Z" in problem.detail
+        assert problem.reason == "BROKEN_RECORDING"
+        assert "conflict: 2025-01-01T01:30:00Z: open " in problem.detail
         assert "BTC-USD_1m_a_end.parquet, BTC-USD_1m_b_end.parquet" in problem.detail
 
     def test_a_file_written_anew_is_read_anew(self, tmp_path: Path) -> None:
@@ -143,11 +170,11 @@ class TestFiles:
     def test_only_the_row_groups_of_the_window_are_read(self, tmp_path: Path) -> None:
         table = make_rows("1m", 500)
         table["close"][10] = np.nan
-        table["timestamp"][11] = table["timestamp"][12]
+        table["timestamp"][13] = table["timestamp"][12]
         save(tmp_path, table, row_group_size=100)
         market = ReplayMarket(tmp_path)
         np.testing.assert_array_equal(ask(market, "1m", 400).close, table["close"][100:])
-        assert refusal(market, "1m", 401).reason == "BROKEN_RECORDING"
+        assert refusal(market, "1m", 490).reason == "BROKEN_RECORDING"
 
     @pytest.mark.parametrize(
         "kind", [pa.int64(), pa.timestamp("ms", tz="UTC"), pa.timestamp("us"), pa.timestamp("ns", tz="Europe/Prague")]
@@ -191,16 +218,15 @@ class TestRealRecordings:
     @pytest.mark.parametrize(
         "defect",
         [
-            "duplicate_rows",
+            "constant_price",
             "duplicate_timestamps_conflicting",
             "empty",
             "gaps",
-            "high_below_low",
             "mixed_seconds_milliseconds",
             "nan_inf_negative",
-            "open_close_outside_range",
-            "out_of_order",
+            "one_hour_jump",
             "single_row",
+            "volume_unit_flip",
         ],
     )
     def test_a_defective_recording_never_becomes_candles(self, real_folder: Path, tmp_path: Path, defect: str) -> None:
@@ -211,3 +237,22 @@ class TestRealRecordings:
             "CANDLES_NOT_RECORDED",
             "NO_RECORDINGS",
         }
+
+    def test_rows_that_are_only_out_of_place_are_put_in_place(self, real_folder: Path, tmp_path: Path) -> None:
+        found = []
+        for defect in ("duplicate_rows", "out_of_order"):
+            (tmp_path / defect).mkdir()
+            source = real_folder / "defects" / f"synthetic_BTC-USD_1m_{defect}.parquet"
+            shutil.copy(source, tmp_path / defect / "BTC-USD_1m_a_b.parquet")
+            found.append(ask(ReplayMarket(tmp_path / defect), "1m", 1_500))
+        for column in ("open_times", *COLUMNS):
+            np.testing.assert_array_equal(getattr(found[0], column), getattr(found[1], column))
+
+    @pytest.mark.parametrize("defect", ["high_below_low", "open_close_outside_range", "spikes"])
+    def test_impossible_rows_that_are_long_past_are_dropped_and_filled(
+        self, real_folder: Path, tmp_path: Path, defect: str
+    ) -> None:
+        source = real_folder / "defects" / f"synthetic_BTC-USD_1m_{defect}.parquet"
+        shutil.copy(source, tmp_path / "BTC-USD_1m_a_b.parquet")
+        found = ask(ReplayMarket(tmp_path), "1m", 1_500)
+        assert np.abs(np.diff(np.log(found.low))).max() < 0.02

@@ -170,9 +170,20 @@ class Coinbase(Section):
 
 
 class Coingecko(Section):
-    """CoinGecko, for the market as a whole."""
+    """CoinGecko and the Fear & Greed index, for the market as a whole."""
 
-    api_key: Annotated[Secret, Named("COINGECKO_API_KEY")] = Field(None, description="Key; it works without one too.")
+    enabled: bool = Field(True, description="Fetch facts of the whole market, where the candles are live ones.")
+    api_key: Annotated[Secret, Named("COINGECKO_API_KEY")] = Field(
+        None, description="Key; it works without one too, at a lower rate that all users of an address share."
+    )
+    base_url: ServerUrl = Field(
+        "https://api.coingecko.com/api/v3",
+        description="CoinGecko's API; a paid plan's key needs https://pro-api.coingecko.com/api/v3.",
+    )
+    fear_greed_url: ServerUrl = Field("https://api.alternative.me", description="Server of the Fear & Greed index.")
+    monthly_credits: int = Field(
+        10_000, ge=2_000, le=10_000_000, description="Most requests to CoinGecko in any 31 days; the free key has 10000."
+    )
 
 
 class Telegram(Section):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
@@ -24,7 +25,7 @@ from core.desk import Defaults, Desk
 from core.errors import CrpbotError
 from core.market import instant
 from core.panel import LocalAnalysts, warm_up
-from core.ports import Analysts, Market
+from core.ports import Analysts, Contexts, Market
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
 from serving.analysts import samples
@@ -33,6 +34,9 @@ from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
 from serving.logs import configure_logging
 from serving.session import kernel_folder, token_file
+
+if TYPE_CHECKING:
+    from core.adapters.coingecko import CoinGecko
 
 
 def build_market(settings: Settings) -> tuple[Market, Callable[[], datetime]]:
@@ -47,16 +51,33 @@ def build_market(settings: Settings) -> tuple[Market, Callable[[], datetime]]:
     return SyntheticMarket(settings.market.synthetic_seed), lambda: datetime.now(UTC)
 
 
-def build_desk(settings: Settings, analysts: Analysts) -> Desk:
-    """The desk over the settings' market and the given analysts."""
+def build_contexts(settings: Settings) -> CoinGecko | None:
+    """The facts of the whole market, where the candles are of it. For the gateway alone: their file has one writer."""
+    if settings.market.provider in {"synthetic", "replay"} or not settings.coingecko.enabled:
+        return None
+    from core.adapters.coingecko import CoinGecko
+
+    key = settings.coingecko.api_key
+    return CoinGecko(
+        settings.runtime.state_folder.resolve() / "market_facts.json",
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.coingecko.base_url,
+        fear_greed_url=settings.coingecko.fear_greed_url,
+        monthly_credits=settings.coingecko.monthly_credits,
+    )
+
+
+def build_desk(settings: Settings, analysts: Analysts, contexts: Contexts | None = None) -> Desk:
+    """The desk over the settings' market, its facts and the given analysts."""
     market, now = build_market(settings)
     defaults = Defaults(settings.market.interval, settings.market.window)
-    return Desk(market=market, analysts=analysts, now=now, defaults=defaults)
+    return Desk(market=market, analysts=analysts, now=now, defaults=defaults, contexts=contexts)
 
 
-def build_local_desk(settings: Settings) -> Desk:
+def build_local_desk(settings: Settings, contexts: Contexts | None = None) -> Desk:
     """The desk without Ray: everything in this process."""
-    return build_desk(settings, LocalAnalysts(time.monotonic, FitFolder(fit_folder(settings)).library))
+    analysts = LocalAnalysts(time.monotonic, FitFolder(fit_folder(settings)).library)
+    return build_desk(settings, analysts, contexts)
 
 
 def fit_folder(settings: Settings) -> Path:
@@ -99,15 +120,18 @@ async def run_gateway(settings: Settings) -> None:
     """The gateway process, until SIGTERM or SIGINT."""
     ledger = await open_ledger(settings)
     checks: dict[str, Check] = {"ledger": lambda: problem_of(ledger)}
+    contexts = build_contexts(settings)
+    if contexts is not None:
+        contexts.wake()
     if settings.serving.mode == "inprocess":
         await asyncio.to_thread(warm_up, samples(), tuple(discover()))
-        desk = build_local_desk(settings)
+        desk = build_local_desk(settings, contexts)
         following = None
     else:
         from serving.link import RayLink
 
         analysts = ServeAnalysts(build_groups(settings))
-        desk = build_desk(settings, analysts)
+        desk = build_desk(settings, analysts, contexts)
         checks["analysts"] = analysts.problem
         following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder).run())
     gateway = Gateway(
@@ -126,6 +150,8 @@ async def run_gateway(settings: Settings) -> None:
     finally:
         if following is not None:
             following.cancel()
+        if contexts is not None:
+            await contexts.close()
         await ledger.close()
 
 

@@ -1,7 +1,8 @@
 """Writes docs/benchmarks.md from the records of one measuring session: `python -m bench.page GATEWAY THEORIES LOAD`.
 
 GATEWAY is what `python -m bench.gateway --json GATEWAY` wrote; THEORIES and LOAD are what
-`python -m bench.theories --json` and `python -m loadtests.run --json` printed.
+`python -m bench.theories --json` and `python -m loadtests.run --json` printed. docs/measured/speed.json does for
+THEORIES as well.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench.figures import shown
+from bench.records import Record
+from cli.docs import markdown_row, speed_judged
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -47,10 +49,11 @@ process is the remedy.
 THEORIES = """
 ## The theories against libraries
 
-Microseconds a window of {length} candles, median of {rounds} rounds, one thread, {versions}.
+Microseconds a window of {length} candles, in a batch of {batch:,} and alone, median of {rounds} rounds, one thread,
+{versions}. Times faster is what the goal judges: a window of the batch, or where it says so the window alone.
 
-| theory | in a batch of {batch:,} | alone | library | its time | times faster | goal |
-| --- | --- | --- | --- | --- | --- | --- |
+| theory | what | batch | alone | library | its time | times faster | goal | met |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 LOAD = """
@@ -62,17 +65,13 @@ LOAD = """
 | --- | --- | --- | --- | --- | --- | --- |
 """
 
-Record = dict[str, Any]  # Any: decoded JSON
-
 
 def render(gateway: Record, theories: Record, load: Record) -> str:
     """The page."""
     parts = [HEAD.format(day=datetime.now(UTC).date(), machine=gateway["machine"]), GATEWAY]
     parts += [_figure(each) for each in gateway["figures"]]
     parts.append(READING)
-    parts.append(THEORIES.format(**theories))
-    parts += [_contest(each) for each in theories["outcomes"]]
-    parts.append(f"\nAll theories on one lone window, with votes and words: {theories['all_single_us']:.0f} µs.\n")
+    parts += _theories(theories)
     parts.append(LOAD)
     parts += [_operation(each) for each in load["operations"]]
     return "".join(parts)
@@ -85,11 +84,25 @@ def _figure(each: Record) -> str:
     return f"| {each['name']} | {median} | {spread} | {each['n']} | {each['goal'] or ''} | {met} |\n"
 
 
+def _theories(record: Record) -> list[str]:
+    entries = record["theories"].values()
+    versions = "; ".join(dict.fromkeys(entry["versions"] for entry in entries))
+    length, batch, rounds = (next(iter(entries))[name] for name in ("length", "batch", "rounds"))
+    parts = [THEORIES.format(length=length, batch=batch, rounds=rounds, versions=versions)]
+    parts += [_contest(each) for entry in entries for each in entry["contests"]]
+    if together := record["together"]:
+        parts.append(
+            f"\nAll {together['theories']} theories on one lone window, with votes and words: "
+            f"{together['single_us']:,.0f} µs; through the libraries {together['libraries_us']:,.0f} µs, "
+            f"{together['times_faster']:.0f} times as long.\n"
+        )
+    return parts
+
+
 def _contest(each: Record) -> str:
-    return (
-        f"| {each['name']} | {each['batch_us']:.2f} | {each['single_us']:.1f} | {each['library']} | "
-        f"{each['library_us']:.1f} | {each['times_faster']:.1f} | {each['goal']:.0f} |\n"
-    )
+    times = f"{each['batch_us']:.2f}", f"{each['single_us']:.1f}", each["library"], f"{each['library_us']:,.1f}"
+    row = each["theory"], each["name"], *times, *speed_judged(each), "yes" if each["met"] else "**no**"
+    return markdown_row(*row) + "\n"
 
 
 def _operation(each: Record) -> str:

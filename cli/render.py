@@ -52,10 +52,14 @@ def analysis_table(analysis: Row, *, all_numbers: bool = False) -> Table:
 
 
 def print_theories(theories: Iterable[Row]) -> None:
-    """The catalogue: each theory with its numbers."""
+    """The catalogue: each theory with its numbers, its variants, and whether it must be fitted first."""
     table = make_table("Theory", "Number", "Range", "Meaning")
     for theory in theories:
         table.add_row(f"[bold]{theory['name']}[/]", "", "", f"[bold]{theory['summary']}[/]")
+        if theory["variants"]:
+            table.add_row("", "", "", Text(f"also: {', '.join(theory['variants'])}"))
+        if theory["fitted"]:
+            table.add_row("", "", "", Text("needs crpbot fit", style="yellow"))
         for field in theory["fields"]:
             table.add_row("", field["name"], format_range(field["low"], field["high"]), field["meaning"])
     console().print(table)

@@ -29,6 +29,7 @@ def contests(batch: Windows, single: Windows) -> list[Contest]:
             library_name="predict_proba",
             library=lambda: library.predict_proba(row),
             goal=100.0,
+            alone=True,
         )
     ]
 

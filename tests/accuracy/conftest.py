@@ -1,13 +1,13 @@
 """Accuracy against simulated truth: seed and size are free, and a table shows goal, library and ours side by side.
 
 `python -m pytest tests/accuracy`, or with another seed and more windows
-`ACCURACY_SEED=7 ACCURACY_N=10000 python -m pytest tests/accuracy`. With ACCURACY_RECORD=FILE the table is also written
-as JSON; docs/theories.md is made from docs/measured/accuracy.json.
+`ACCURACY_SEED=7 ACCURACY_N=10000 python -m pytest tests/accuracy`. With ACCURACY_RECORD=FILE the table is also merged
+into that JSON, theory by theory; docs/theories.md is made from docs/measured/accuracy.json. A theory is recorded only
+when all its tests ran and passed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from bench.records import Record, merge_record
 from core.analyzers import code_hash, discover, evaluate
 from tests.accuracy.simulators import Floats, windows_of
 
@@ -59,7 +60,7 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def score(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Adds a line to the table."""
     scores = request.config.stash.setdefault(SCORES, [])
-    theory = request.path.stem.removeprefix("test_").removesuffix("_accuracy")
+    theory = theory_of(request.node.nodeid)
 
     def add(claim: str, *, goal: str, ours: str, library: str = "-") -> None:
         scores.append(Score(theory, claim, goal, library, ours))
@@ -83,37 +84,51 @@ def votes() -> Callable[[str, Floats], Floats]:
     return vote
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def theory_of(node: str) -> str:
+    """The theory that a test, named by its node, is about."""
+    return Path(node.split("::", maxsplit=1)[0]).stem.removeprefix("test_").removesuffix("_accuracy")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the table after the tests, and record it where that is asked for."""
     scores = config.stash.get(SCORES, [])
-    if not scores:
-        return
-    terminalreporter.section("accuracy: goal, library, ours")
-    for line in aligned([Score("theory", "claim", "goal", "library", "ours"), *scores]):
-        terminalreporter.write_line(line)
+    if scores:
+        terminalreporter.section("accuracy: goal, library, ours")
+        for line in aligned([Score("theory", "claim", "goal", "library", "ours"), *scores]):
+            terminalreporter.write_line(line)
     if record := os.environ.get("ACCURACY_RECORD"):
-        write_record(Path(record), scores)
+        measured = {score.theory for score in scores}
+        missed = unfinished(terminalreporter, exitstatus, config)
+        whole = measured - missed if missed is not None else set()
+        merge_record(Path(record), entries([score for score in scores if score.theory in whole]))
+        left = ", ".join(sorted((measured | (missed or set())) - whole))
+        if left:
+            terminalreporter.write_line(f"not recorded, for not all of its tests ran and passed: {left}")
 
 
-def write_record(path: Path, scores: list[Score]) -> None:
-    """The table as JSON, theory by theory, each with the hash of the code that it was measured on."""
-    theories = {
-        theory: {
-            "code": code_hash(theory),
-            "scores": [
-                {"claim": each.claim, "goal": each.goal, "library": each.library, "ours": each.ours}
-                for each in scores
-                if each.theory == theory
-            ],
-        }
-        for theory in sorted({each.theory for each in scores})
-    }
+def unfinished(reporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> set[str] | None:
+    """The theories of which a test failed or did not run; None where that cannot be told: single tests, or a break."""
+    finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    if not finished or any("::" in argument for argument in config.args):
+        return None
+    faults = ("failed", "error", "skipped", "xfailed", "deselected")
+    return {theory_of(report.nodeid) for fault in faults for report in reporter.stats.get(fault, [])}
+
+
+def entries(scores: list[Score]) -> dict[str, Record]:
+    """The table theory by theory, each with its day, seed and size and the hash of the code that it was measured on."""
     facts = {
         "day": datetime.now(UTC).date().isoformat(),
         "seed": chosen("ACCURACY_SEED", DEFAULT_SEED),
         "windows": chosen("ACCURACY_N", DEFAULT_COUNT),
     }
-    path.write_text(json.dumps({**facts, "theories": theories}, indent=1, ensure_ascii=False) + "\n")
+    found: dict[str, Record] = {
+        score.theory: {"code": code_hash(score.theory), **facts, "scores": []} for score in scores
+    }
+    for score in scores:
+        line = {"claim": score.claim, "goal": score.goal, "library": score.library, "ours": score.ours}
+        found[score.theory]["scores"].append(line)
+    return found
 
 
 def aligned(rows: list[Score]) -> Iterator[str]:

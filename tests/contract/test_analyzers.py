@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.analysis import Field, Opinion
-from core.analyzers import Analyzer, discover
+from core.analyzers import Analyzer, discover, find
 from core.analyzers import evaluate as evaluate_with
 from core.fitted import Wanted
 from core.market import SYMBOLS, Windows
@@ -23,6 +23,8 @@ from core.panel import Samples
 
 ROOT = Path(__file__).parents[2]
 THEORIES = discover()
+# Each theory, and each of its variants as if it were a theory of its own.
+SPELLINGS = {name: find(name) for analyzer in THEORIES.values() for name in analyzer.spellings}
 BATCHES = (1, 2, 3, 7, 16, 64)
 LENGTHS = (200, 333, 500, 1000)
 # Theories about the shape of the moves, to which the unit of the price is nothing.
@@ -34,6 +36,7 @@ SAMPLES = Samples()
 NOWHERE = Wanted("", "5m", "BTC-USD", 0)
 
 every_theory = pytest.mark.parametrize("analyzer", THEORIES.values(), ids=THEORIES)
+every_spelling = pytest.mark.parametrize("analyzer", SPELLINGS.values(), ids=SPELLINGS)
 
 
 @pytest.fixture(autouse=True)
@@ -140,14 +143,14 @@ def test_the_file_keeps_to_the_pattern(analyzer: Analyzer):
     assert list(inspect.signature(analyzer.read).parameters) == ["values"]
 
 
-@every_theory
+@every_spelling
 @pytest.mark.parametrize("length", LENGTHS)
 def test_every_field_is_within_its_bounds_on_every_kind_of_market(analyzer, length):
     windows = windows_from(np.stack(list(markets(length).values())))
     assert_within_declared_bounds(analyzer, analyze(analyzer, windows), len(windows))
 
 
-@every_theory
+@every_spelling
 @pytest.mark.parametrize("length", LENGTHS)
 def test_every_market_gives_a_sound_opinion_or_names_the_problem(analyzer, length):
     cases = markets(length)
@@ -155,7 +158,7 @@ def test_every_market_gives_a_sound_opinion_or_names_the_problem(analyzer, lengt
         assert_sound(reading, analyzer, kind)
 
 
-@every_theory
+@every_spelling
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(moves=st.lists(st.floats(-0.5, 0.5), min_size=4, max_size=40), start=st.floats(1e-6, 1e6))
 def test_any_prices_give_numbers_within_bounds(analyzer, moves, start):
@@ -173,7 +176,7 @@ def test_a_reading_is_an_opinion(analyzer):
     assert isinstance(analyzer.read(values), Opinion)
 
 
-@every_theory
+@every_spelling
 def test_a_flat_market_never_gives_nan(analyzer):
     for length in LENGTHS:
         (reading,) = evaluate(analyzer, windows_from(np.full((1, length), 100.0)))
@@ -181,7 +184,7 @@ def test_a_flat_market_never_gives_nan(analyzer):
         assert reading.vote == 0.0
 
 
-@every_theory
+@every_spelling
 @pytest.mark.parametrize("length", [None, *LENGTHS])
 def test_a_row_does_not_see_its_batch(analyzer, length):
     for rows in BATCHES:
@@ -192,7 +195,7 @@ def test_a_row_does_not_see_its_batch(analyzer, length):
             np.testing.assert_array_equal(column, np.concatenate([single[name] for single in alone]), err_msg=name)
 
 
-@every_theory
+@every_spelling
 def test_a_row_that_does_not_move_leaves_its_neighbours_alone(analyzer):
     cases = np.stack(list(markets(333).values()))
     together = analyze(analyzer, windows_from(cases))
@@ -202,7 +205,7 @@ def test_a_row_that_does_not_move_leaves_its_neighbours_alone(analyzer):
             np.testing.assert_array_equal(column, together[name][row : row + 1], err_msg=name)
 
 
-@every_theory
+@every_spelling
 def test_the_input_is_not_written(analyzer):
     windows = walks(3, 500)
     windows.block.setflags(write=False)
@@ -210,7 +213,7 @@ def test_the_input_is_not_written(analyzer):
     analyze(analyzer, windows)
 
 
-@every_theory
+@every_spelling
 def test_the_same_windows_give_the_same_answer_twice(analyzer):
     windows = walks(5, 500)
     first = {name: column.copy() for name, column in analyze(analyzer, windows).items()}
@@ -219,7 +222,7 @@ def test_the_same_windows_give_the_same_answer_twice(analyzer):
         np.testing.assert_array_equal(column, first[name], err_msg=name)
 
 
-@every_theory
+@every_spelling
 def test_the_shortest_window_is_read_and_a_shorter_one_is_refused_by_name(analyzer):
     (shortest,) = evaluate(analyzer, walks(1, analyzer.min_length))
     assert_sound(shortest, analyzer, "shortest")

@@ -258,6 +258,13 @@ class TestJudgement:
         with Brotli(now_ms=NOW_MS) as exchange:
             assert "encoding that was not asked for" in (await refusal(make_client(exchange))).detail
 
+    async def test_what_is_not_packed_as_it_says_is_refused(self) -> None:
+        class Liar(FakeCoinbase):
+            always = ("Content-Encoding: gzip",)
+
+        with Liar(now_ms=NOW_MS, public_per_second=1_000) as exchange:
+            assert "its answer does not unpack (5 attempts)" in (await refusal(make_client(exchange))).detail
+
     async def test_no_text_of_the_exchange_comes_into_an_error(self, exchange: FakeCoinbase) -> None:
         exchange.plan(Reply.ECHO, part="/time")
         world = Surroundings(now_ms=lambda: NOW_MS)

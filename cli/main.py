@@ -31,7 +31,7 @@ Url = Annotated[
 
 @app.command()
 def serve(
-    provider: Annotated[str | None, typer.Option(help="Market data: synthetic or replay (DATA_PROVIDER).")] = None,
+    provider: Annotated[str | None, typer.Option(help="synthetic, replay or coinbase (DATA_PROVIDER).")] = None,
     first_analysis: Annotated[bool, typer.Option(help="Show a first analysis when ready.")] = True,
     as_json: Json = False,
 ) -> None:

@@ -117,8 +117,12 @@ def _market_words(settings: Settings) -> str:
     if settings.market.provider == "synthetic":
         return (
             f"synthetic (seed {settings.market.synthetic_seed}): invented prices, marked in every answer. "
-            "Recorded ones: DATA_PROVIDER=replay CRPBOT__MARKET__REPLAY_FOLDER=FOLDER"
+            "Real ones: DATA_PROVIDER=coinbase, without a key; recorded ones: DATA_PROVIDER=replay "
+            "CRPBOT__MARKET__REPLAY_FOLDER=FOLDER"
         )
+    if settings.market.provider == "coinbase":
+        key = "signed with your key" if settings.coinbase.api_key_name else "no key needed"
+        return f"Coinbase ({settings.coinbase.base_url}, {key})"
     return f"replay of {settings.market.replay_folder}"
 
 

@@ -99,10 +99,14 @@ class Market(Section):
     """Where candles come from."""
 
     provider: Annotated[
-        Literal["synthetic", "replay"],
-        Allowed("synthetic or replay; there is no other provider at present"),
+        Literal["synthetic", "replay", "coinbase"],
+        Allowed("synthetic, replay or coinbase"),
         Named("DATA_PROVIDER"),
-    ] = Field("synthetic", description="synthetic invents a market from a seed; replay plays recorded candles.")
+    ] = Field(
+        "synthetic",
+        description="synthetic invents a market from a seed; replay plays recorded candles; coinbase reads the live "
+        "market, without a key.",
+    )
     synthetic_seed: int = Field(7, ge=0, le=2**32 - 1, description="Seed of the synthetic market.")
     replay_folder: Path = Field(Path("data/raw"), description="Folder of the recorded candles (Parquet) for replay.")
     interval: Interval = Field("5m", description="Length of a candle where a request does not say.")
@@ -159,13 +163,19 @@ class Llm(Section):
 
 
 class Coinbase(Section):
-    """Coinbase, for private data; public candles need no key."""
+    """Coinbase Advanced Trade. Candles need no key; one is used where it is set."""
 
     api_key_name: Annotated[Secret, Named("COINBASE_API_KEY_NAME", old=("COINBASE_API_KEY",))] = Field(
         None, description="Name of the API key: organizations/.../apiKeys/..."
     )
     api_private_key: Annotated[Secret, Named("COINBASE_API_PRIVATE_KEY", old=("COINBASE_PRIVATE_KEY",))] = Field(
-        None, description="Private key in PEM; in double quotes \\n stands for a line break."
+        None,
+        description="Private key: PEM (ECDSA) or base64 (Ed25519); in double quotes \\n stands for a line break.",
+    )
+    base_url: ServerUrl = Field("https://api.coinbase.com", description="Base URL of Advanced Trade.")
+    requests_per_second: int = Field(5, ge=1, le=30, description="Requests to Coinbase in any second.")
+    candles_per_request: int = Field(
+        300, ge=1, le=350, description="Candles asked for at once; Coinbase never refused 300."
     )
 
 
@@ -182,7 +192,7 @@ class Coingecko(Section):
     )
     fear_greed_url: ServerUrl = Field("https://api.alternative.me", description="Server of the Fear & Greed index.")
     monthly_credits: int = Field(
-        10_000, ge=2_000, le=10_000_000, description="Most requests to CoinGecko in any 31 days; the free key has 10000."
+        10_000, ge=2_000, le=10_000_000, description="Most requests to CoinGecko in 31 days; the free key has 10000."
     )
 
 

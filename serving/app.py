@@ -22,7 +22,7 @@ from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.ledger import Ledger, Run
 from core.analyzers import discover
 from core.desk import Defaults, Desk
-from core.errors import CrpbotError
+from core.errors import Code, CrpbotError
 from core.market import instant
 from core.panel import LocalAnalysts, warm_up
 from core.ports import Analysts, Contexts, Market
@@ -46,6 +46,26 @@ def build_market(settings: Settings) -> tuple[Market, Callable[[], datetime]]:
 
         replay = ReplayMarket(settings.market.replay_folder)
         return replay, lambda: instant(replay.now_ms())
+    if settings.market.provider == "coinbase":
+        from core.adapters.coinbase import CoinbaseMarket
+        from core.adapters.coinbase_key import CdpKey
+        from core.adapters.exchange_http import Pace
+
+        own = settings.coinbase
+        name, private = own.api_key_name, own.api_private_key
+        if (name is None) != (private is None):
+            raise CrpbotError(
+                Code.FAILED_PRECONDITION,
+                "COINBASE_API_KEY_NAME and COINBASE_API_PRIVATE_KEY make one key: set both, or neither",
+                reason="HALF_A_KEY",
+            )
+        coinbase = CoinbaseMarket(
+            own.base_url,
+            key=CdpKey(name.get_secret_value(), private.get_secret_value()) if name and private else None,
+            pace=Pace(requests_per_second=own.requests_per_second),
+            candles_per_request=own.candles_per_request,
+        )
+        return coinbase, lambda: datetime.now(UTC)
     from core.adapters.synthetic import SyntheticMarket
 
     return SyntheticMarket(settings.market.synthetic_seed), lambda: datetime.now(UTC)

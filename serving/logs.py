@@ -28,3 +28,4 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its start and stop lines say what ours say
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else one line for each request to an exchange

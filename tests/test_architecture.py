@@ -31,6 +31,7 @@ HOME_OF = {
     "sklearn": ("core/analyzers/random_forest.py",),  # inside fit(), which no request calls
     "torch": ("core/models/", "training/"),
     "pyarrow": ("core/adapters/",),
+    "cryptography": ("core/adapters/",),
     "dotenv": ("core/settings_sources.py",),
     "pydantic": ("core/settings", "api/", "serving/"),
     "typer": ("cli/",),

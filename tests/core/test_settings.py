@@ -62,7 +62,7 @@ ORIGINAL_NAMES: dict[str, tuple[str, str, object]] = {
 }
 
 WRONG_VALUES = [
-    ("DATA_PROVIDER", "coinbase", "synthetic or replay; there is no other provider at present"),
+    ("DATA_PROVIDER", "kraken", "synthetic, replay or coinbase"),
     ("RUNTIME_MODE", "paper", "one of dryrun, live"),
     ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING, ERROR"),
     ("KILL_SWITCH", "maybe", "true or false"),

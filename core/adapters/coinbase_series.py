@@ -1,0 +1,88 @@
+"""One series of Coinbase, read through the gate: what is known, what has closed since, and what was wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from core.adapters.coinbase_rest import NAME, CoinbaseRest
+from core.adapters.exchange_answer import Trouble
+from core.adapters.known_candles import NO_ROWS, KnownCandles
+from core.adapters.live_window import Told
+from core.errors import Code, CrpbotError
+from core.gate import Admission, RawCandles, admit, revised, sift, utc
+from core.market import interval_seconds
+
+logger = logging.getLogger(__name__)
+
+# Rows with no worse a defect are remembered; the others are asked for again.
+HARMLESS: Final = frozenset(
+    {"missing", "zero_volume", "frozen", "constant_price", "stale", "out_of_order", "duplicate"}
+)
+
+
+class CoinbaseSeries:
+    """The candles of one symbol and interval. Who asks while another is asking waits, and profits from the answer."""
+
+    def __init__(self, exchange: CoinbaseRest, monotonic: Callable[[], float], symbol: str, interval: str) -> None:
+        self._exchange = exchange
+        self._monotonic = monotonic
+        self._symbol = symbol
+        self._interval = interval
+        self._step = 1_000 * interval_seconds(interval)
+        self._known = KnownCandles(self._step)
+        self._lock = asyncio.Lock()
+
+    async def read(self, begin: int, end: int, *, settled_ms: int, deadline: float) -> Told:
+        """The candles from `begin` to `end`. When the exchange fails by what may pass, what is known is given."""
+        starts = range(begin, end, self._step)
+        try:
+            async with asyncio.timeout(deadline - self._monotonic()), self._lock:
+                return Told(await self._refresh(starts, settled_ms, deadline), None)
+        except TimeoutError:
+            trouble = Trouble("EXCHANGE_TIMEOUT", "no answer came before the deadline")
+            failure = trouble.as_error(NAME, self._subject(starts))
+        except CrpbotError as error:
+            failure = error
+        rows = self._known.with_fresh(starts, NO_ROWS)
+        if failure.code is not Code.UNAVAILABLE or not len(rows.open_times):
+            raise failure
+        logger.warning("candles known before are given, because %s", failure.detail)
+        return Told(self._admit(rows, settled_ms), failure)
+
+    async def _refresh(self, starts: range, settled_ms: int, deadline: float) -> Admission:
+        """The wanted rows through the gate, after asking for those that are not known."""
+        asked = self._known.unknown(starts)
+        pages = [NO_ROWS]
+        for span in asked:
+            found = self._exchange.pages(self._symbol, self._interval, span, deadline=lambda: deadline)
+            pages += [page async for page in found]
+        fresh = RawCandles(*(np.concatenate(column) for column in zip(*pages, strict=True)))
+        rows = self._known.with_fresh(starts, fresh)
+        if not len(rows.open_times):
+            raise CrpbotError(
+                Code.FAILED_PRECONDITION,
+                f"{NAME}: {self._subject(starts)}: the exchange gave none; look at the exchange's status page, "
+                "or leave the symbol out",
+                reason="NO_CANDLES",
+            )
+        admission = self._admit(rows, settled_ms)
+        if not {defect.kind for defect in admission.defects} <= HARMLESS:
+            return admission
+        sifted = sift(fresh, symbol=self._symbol, interval=self._interval, now_ms=settled_ms)
+        changed = self._known.keep(asked, sifted)
+        if not changed:
+            return admission
+        defect = revised(changed)
+        logger.warning("%s: %s: revised: %s", NAME, self._subject(starts), defect.example)
+        return admission._replace(defects=(*admission.defects, defect))
+
+    def _admit(self, rows: RawCandles, settled_ms: int) -> Admission:
+        return admit(rows, symbol=self._symbol, interval=self._interval, now_ms=settled_ms, source=NAME)
+
+    def _subject(self, starts: range) -> str:
+        return f"{self._symbol} {self._interval} candles from {utc(starts.start)} to {utc(starts.stop)}"

@@ -14,7 +14,7 @@ from serving.children import ended_well, failure, log_file, spawn
 from serving.processes import Process
 from serving.ray_head import RayHead
 
-DEPLOY_SECONDS: Final = 120.0
+DEPLOY_SECONDS: Final = 300.0  # thirty replicas on two cores take minutes
 GONE_SECONDS: Final = 5.0
 
 

@@ -19,7 +19,7 @@ def contests(batch: Windows, single: Windows) -> list[Contest]:
     levels = np.log(single.close[0])
     returns = np.diff(levels)
     values, value = (standardise(windows.log_returns(), variance_tests.ROUNDING)[0] for windows in (batch, single))
-    start = len(returns) - len(returns) // variance_tests.PARTS
+    start = len(returns) // 2
 
     def clusters() -> object:
         return het_arch(returns - returns.mean(), nlags=variance_tests.ARCH_LAGS, result_object=True)

@@ -143,22 +143,26 @@ def analyze(windows: Windows, variant: str = "filtered") -> Columns:
 
 
 def read(values: Values) -> Opinion:
-    """Vote with a drift that is significant, else stay out; always say what is at risk."""
+    """Vote with a drift that is significant, else stay out; always say what is at risk, on the side of the vote."""
     chance, drift = values["probability_up"], values["drift_percent"]
     lean = 2.0 * chance - 1.0
     vote = lean if lean * drift > 0.0 else 0.0
-    risk = f"1 in 20 loses over {values['value_at_risk_95_percent']:.2g} %"
-    worst = max(values["long_limit_hit"], values["short_limit_hit"])
-    if worst >= LIKELY_LIMIT:
-        risk += f", a {100.0 * LIMIT_FRACTION:.0f} % drawdown has chance {worst:.2f}"
+    side = "short" if vote < 0.0 else "long"
+    loss = values["outcome_95_percent"] if vote < 0.0 else values["value_at_risk_95_percent"]
+    risk = f"1 {side} in 20 loses over {loss:.2f} %" if loss > 0.0 else f"not 1 {side} in 20 is due to lose"
+    limits = {each: values[f"{each}_limit_hit"] for each in ("long", "short") if vote == 0.0 or each == side}
+    worst = max(limits, key=lambda each: limits[each])
+    if limits[worst] >= LIKELY_LIMIT:
+        risk += f", a {worst}'s {100.0 * LIMIT_FRACTION:.0f} % drawdown has chance {limits[worst]:.2f}"
     if "long_target_first" in values:
-        trades = f"{values['long_target_first']:.2f} for a long, {values['short_target_first']:.2f} for a short"
-        risk += f"; target before stop: {trades}"
+        risk += (
+            f"; target before stop: {values['long_target_first']:.2f} long, {values['short_target_first']:.2f} short"
+        )
     if vote == 0.0:
         return Opinion(0.0, f"No steady drift, {chance:.0%} of the paths end higher after {HORIZON} candles: {risk}.")
-    side = "up" if drift > 0.0 else "down"
+    way = "up" if drift > 0.0 else "down"
     return Opinion(
-        vote, f"Steady drift {side} (t {values['drift_t']:+.1f}), {chance:.0%} of the paths end higher: {risk}."
+        vote, f"Steady drift {way} (t {values['drift_t']:+.1f}), {chance:.0%} of the paths end higher: {risk}."
     )
 
 

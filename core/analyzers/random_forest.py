@@ -30,7 +30,6 @@ de Prado 2018, Advances in Financial Machine Learning, chapters 4 and 7 (overlap
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import zlib
@@ -44,15 +43,18 @@ from scipy.special import stdtrit
 
 from core.analysis import Columns, Field, Opinion, Values
 from core.errors import invalid
-from core.kernels.pattern import FEATURES, LOOKBACK, Inputs, compute_features
+from core.kernels.pattern import (
+    FEATURES,  # noqa: F401  # the manifest of a fit names them
+    LOOKBACK,
+    Inputs,
+    compute_features,
+)
 from core.market import Candles, Floats, Instants, Windows, interval_seconds, stack_windows
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
 HORIZON_SECONDS = 900
-# Raise it when a formula behind a name changes: a forest grown on the old numbers is then refused.
-REVISION = 1
 
 FIELDS = {
     "probability_up": Field("probability that the close after the horizon is higher", low=0.0, high=1.0),
@@ -71,6 +73,8 @@ UNDEFINED = "the last 48 moves are all the same size (or there are none): no pat
 
 # A probability of 0.7 for one direction is far beyond what markets offer: a whole vote.
 FULL_VOTE_EDGE = 0.2
+# From here on the words say how often the close is higher anyway.
+FAR_BASE_RATE = 0.03
 # Half of the interval's missing 5 %.
 TAIL = 0.025
 
@@ -140,7 +144,7 @@ def analyze(windows: Windows, fitted: Sequence[Fitted]) -> Columns:
 
 
 def read(values: Values) -> Opinion:
-    """Vote with the probability where the forest has proved itself, else stay out."""
+    """Vote with the probability where the forest has proved itself and it lies beyond the usual, else stay out."""
     probability, low, high = values["probability_up"], values["auc_low"], values["auc_high"]
     record = f"AUC {values['auc']:.3f} ({low:.3f}-{high:.3f})"
     if high < 0.5:
@@ -148,10 +152,16 @@ def read(values: Values) -> Opinion:
     if low <= 0.5:
         return Opinion(0.0, f"The forest has shown no skill on this coin: {record}, so it has no vote.")
     chances = f"{100 * probability:.0f} % for a higher close in {_span(values['horizon_minutes'])}"
-    if abs(probability - 0.5) <= 2.0 * values["standard_error"]:
+    usual = values["base_rate"]
+    if abs(usual - 0.5) > FAR_BASE_RATE:
+        chances += f", {100 * usual:.0f} % being usual"
+    # The AUC proves that candles are ranked, not that rises outweigh falls: both edges must point the same way.
+    edge = min(probability - 0.5, probability - usual, key=abs)
+    agreed = (probability - 0.5) * (probability - usual) > 0.0
+    if not agreed or abs(edge) <= 2.0 * values["standard_error"]:
         return Opinion(0.0, f"The pattern leaves the direction open: {chances}, {record} unseen.")
     proved = (low - 0.5) / (values["auc"] - 0.5)
-    vote = proved * min(max((probability - 0.5) / FULL_VOTE_EDGE, -1.0), 1.0)
+    vote = proved * min(max(edge / FULL_VOTE_EDGE, -1.0), 1.0)
     continues = values.get("probability_continues")
     move = "" if continues is None else f", the last move should {'go on' if continues > 0.5 else 'turn'}"
     return Opinion(vote, f"The pattern points {'up' if vote > 0.0 else 'down'}: {chances}{move}; {record} unseen.")
@@ -164,12 +174,6 @@ def horizon_candles(interval: str) -> int:
     [15, 3, 1, 1]
     """
     return max(1, HORIZON_SECONDS // interval_seconds(interval))
-
-
-def fingerprint() -> str:
-    """What a forest must have been grown on to be read here: names and formulas of the inputs, label, look-back."""
-    rule = f"sign of the move over max(1, {HORIZON_SECONDS} s / interval) candles, look-back {LOOKBACK}, rev {REVISION}"
-    return hashlib.sha256("\n".join((*FEATURES, rule)).encode()).hexdigest()
 
 
 def predict(fitted: Fitted, inputs: Inputs) -> Floats:

@@ -18,7 +18,7 @@ Size of the moves, in percent a candle:
 - `recent_volatility_percent`: root mean square return of the last 24 candles, and `volatility_rank_percent`: how many
   of the earlier stretches of 24 in this window were calmer. Below 33 "low", above 67 "high": a place within this
   window and nothing more. Even where volatility never changes each of the three words falls to a third of all windows.
-- `change_p_value`: whether the last quarter's spread differs from that of the rest (Brown and Forsythe). It says
+- `change_p_value`: whether the newer half's spread differs from that of the older (Brown and Forsythe). It says
   "volatility changed", not "structural break": ordinary clusters make it reject every second window.
 - `arch_p_value`: whether large moves follow large moves (Engle's test on five squared returns). Moves that echo raise
   it too: where `p_value` is small it proves no clusters.
@@ -69,7 +69,7 @@ FIELDS = {
     "close_percent": Field("standard deviation of the returns of the closes", low=0.0),
     "recent_volatility_percent": Field("root mean square return of the last 24 candles", low=0.0),
     "volatility_rank_percent": Field("earlier stretches of 24 candles that were calmer", low=0.0, high=100.0),
-    "change_statistic": Field("Brown-Forsythe statistic, last quarter against the rest", low=0.0),
+    "change_statistic": Field("Brown-Forsythe statistic, newer half against the older", low=0.0),
     "change_p_value": Field("chance of such a change at one volatility and independent moves", low=0.0, high=1.0),
     "arch_statistic": Field("Engle's statistic of volatility clusters, five lags", low=0.0),
     "arch_p_value": Field("chance of such clusters where moves are independent", low=0.0, high=1.0),
@@ -85,8 +85,6 @@ DEPENDENT = 1e-9
 ARCH_LAGS = 5
 # Two hours of five-minute candles: short enough to be "now", long enough for a volatility within 15 %.
 RECENT = 24
-# The last quarter of the window against the rest.
-PARTS = 4
 # Ten coins every five minutes are 2,880 windows a day: at 5 % chance alone would vote up to 144 times.
 LEVEL = 0.01
 # The largest chance below 1 whose logarithm of the rest exists.
@@ -111,7 +109,7 @@ def analyze(windows: Windows) -> Columns:
     ratios, scores = np.empty((2, len(HORIZONS), rows))
     variance_ratios(values, HORIZONS, ratios, scores)
     ratio, horizon, momentum, recent_move = _choose(values, means / deviations, ratios, scores, _tables(size))
-    start = size - size // PARTS
+    start = size // 2
     medians = np.stack([_median(values[:, :start]), _median(values[:, start:])])
     change, recent, rank = _compare_parts(values, means / deviations, medians, (start, RECENT, DEPENDENT))
     clusters = arch_effect(values, ARCH_LAGS, DEPENDENT)

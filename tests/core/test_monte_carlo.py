@@ -303,6 +303,7 @@ CALM = {
     "drift_percent": 0.0,
     "drift_t": 0.4,
     "value_at_risk_95_percent": 2.34,
+    "outcome_95_percent": 2.51,
     "long_limit_hit": 0.01,
     "short_limit_hit": 0.02,
     "long_target_first": 0.397,
@@ -310,37 +311,39 @@ CALM = {
 }
 
 
+TRADES = "; target before stop: 0.40 long, 0.41 short."
+UP = {"drift_percent": 0.02, "drift_t": 6.7, "probability_up": 0.99}
+DOWN = {"drift_percent": -0.02, "drift_t": -6.7, "probability_up": 0.04}
+
+
 @pytest.mark.parametrize(
     ("changes", "vote", "words"),
     [
+        ({}, 0.0, "No steady drift, 51% of the paths end higher after 96 candles: 1 long in 20 loses over 2.34 %"),
+        (UP, 0.98, "Steady drift up (t +6.7), 99% of the paths end higher: 1 long in 20 loses over 2.34 %"),
+        (DOWN, -0.92, "Steady drift down (t -6.7), 4% of the paths end higher: 1 short in 20 loses over 2.51 %"),
         (
-            {},
-            0.0,
-            "No steady drift, 51% of the paths end higher after 96 candles: 1 in 20 loses over 2.3 %;"
-            " target before stop: 0.40 for a long, 0.41 for a short.",
-        ),
-        (
-            {"drift_percent": 0.02, "drift_t": 6.7, "probability_up": 0.99},
+            UP | {"value_at_risk_95_percent": -5.8, "short_limit_hit": 0.99},
             0.98,
-            "Steady drift up (t +6.7), 99% of the paths end higher: 1 in 20 loses over 2.3 %;"
-            " target before stop: 0.40 for a long, 0.41 for a short.",
+            "Steady drift up (t +6.7), 99% of the paths end higher: not 1 long in 20 is due to lose",
         ),
         (
-            {"drift_percent": -0.02, "drift_t": -6.7, "probability_up": 0.04},
+            DOWN | {"outcome_95_percent": -5.8, "long_limit_hit": 0.99, "short_limit_hit": 0.06},
             -0.92,
-            "Steady drift down (t -6.7), 4% of the paths end higher: 1 in 20 loses over 2.3 %;"
-            " target before stop: 0.40 for a long, 0.41 for a short.",
+            "Steady drift down (t -6.7), 4% of the paths end higher: not 1 short in 20 is due to lose,"
+            " a short's 5 % drawdown has chance 0.06",
         ),
         (
-            {"short_limit_hit": 0.31},
+            {"short_limit_hit": 0.31, "value_at_risk_95_percent": 99.97},
             0.0,
-            "No steady drift, 51% of the paths end higher after 96 candles: 1 in 20 loses over 2.3 %,"
-            " a 5 % drawdown has chance 0.31; target before stop: 0.40 for a long, 0.41 for a short.",
+            "No steady drift, 51% of the paths end higher after 96 candles: 1 long in 20 loses over 99.97 %,"
+            " a short's 5 % drawdown has chance 0.31",
         ),
     ],
 )
 def test_each_state_has_its_sentence(changes, vote, words):
     opinion = read(CALM | changes)
     assert opinion.vote == pytest.approx(vote)
-    assert opinion.words == words
+    assert opinion.words == words + TRADES
+    assert len(opinion.words) < 200
     assert len(opinion.words) < 200

@@ -83,7 +83,7 @@ def test_the_arch_test_is_that_of_statsmodels(size):
 def test_the_test_of_change_is_levenes_of_scipy_about_medians(size):
     windows = windows_of(series(size))
     columns = analyze(windows)
-    start = size - size // 4
+    start = size // 2
     for row, returns in enumerate(windows.log_returns()):
         expected = scipy.stats.levene(returns[:start], returns[start:], center="median")
         assert columns["change_statistic"][row] == pytest.approx(expected.statistic, rel=1e-8)

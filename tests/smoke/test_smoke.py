@@ -13,7 +13,7 @@ from api.readiness import Readiness
 from core.adapters.synthetic import SyntheticMarket
 from core.desk import Defaults, Desk
 from core.market import SYMBOLS
-from core.panel import LocalAnalysts
+from core.panel import LocalAnalysts, Samples
 from protos.crpbot_pb2 import AnalyzeRequest
 from protos.crpbot_pb2_grpc import AnalysisServiceStub
 
@@ -22,6 +22,9 @@ pytestmark = pytest.mark.smoke
 START = datetime(2026, 3, 29, 0, 58, tzinfo=UTC)  # two minutes before Europe's clocks change
 MINUTES = 5
 LOCALHOST = Address("127.0.0.1", 0)
+FITS = Samples()
+# Theories that read more than candles; on the synthetic market there is nothing of that.
+WITHOUT_FACTS = {"bayesian_win_rate", "market_context"}
 
 
 class Clock:
@@ -37,7 +40,8 @@ class Clock:
 async def test_five_minutes_of_market_over_rest_and_grpc() -> None:
     clock = Clock(START)
     loop = asyncio.get_running_loop()
-    desk = Desk(market=SyntheticMarket(7), analysts=LocalAnalysts(loop.time), now=clock, defaults=Defaults("1m", 500))
+    analysts = LocalAnalysts(loop.time, lambda: FITS)
+    desk = Desk(market=SyntheticMarket(7), analysts=analysts, now=clock, defaults=Defaults("1m", 500))
     gateway = Gateway(
         desk, readiness=Readiness({}), metrics=Metrics(), http=LOCALHOST, grpc=LOCALHOST, timeout_seconds=30.0
     )
@@ -53,7 +57,8 @@ async def test_five_minutes_of_market_over_rest_and_grpc() -> None:
             answer = (await rest.post("/v1/analyze", json={"symbols": list(SYMBOLS)})).json()
             same = await AnalysisServiceStub(channel).Analyze(AnalyzeRequest(symbols=SYMBOLS))
             for analysis, message in zip(answer["analyses"], same.analyses, strict=True):
-                assert analysis["coverage"] == 1.0
+                assert analysis["missing"] == []
+                assert {reading["theory"] for reading in analysis["readings"] if reading["problem"]} == WITHOUT_FACTS
                 assert analysis["synthetic"]
                 assert datetime.fromisoformat(analysis["as_of"]) == START + timedelta(minutes=minute)
                 assert {reading["theory"]: reading["values"] for reading in analysis["readings"]} == {

@@ -67,6 +67,8 @@ accuracy: .venv/.installed-dev ## the theories against their ground truth: make 
 
 bench: .venv/.installed-dev ## measure: theories against libraries, gateway against bare servers
 	@$(BIN)/python -m bench.theories
+	@$(BIN)/python -m bench.features
+	@$(BIN)/python -m bench.fetch
 	@$(BIN)/python -m bench.gateway
 
 loadtest: .venv/.installed-dev ## 30 s of load on a server of its own, with a table at the end

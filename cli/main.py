@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.data_commands import data
 from core.errors import CrpbotError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ db = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 app.add_typer(db, name="db")
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
+app.add_typer(data, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Url = Annotated[

@@ -11,7 +11,8 @@ A path is a sum of returns drift + sqrt(h_t) z_t. Four laws; the first is the de
 
 The mean return of a window is mostly noise and is not extrapolated: with t = mean / (Newey and West's standard error, 5
 lags, never below the plain one), drift = mean (1 - 9 / t^2) where |t| > 3, else 0 (Breiman's garrote). The vote is
-2 P(up) - 1 where there is such a drift and P(up) agrees with it, else 0.
+2 P(up) - 1 where there is such a drift and P(up) agrees with it, else 0. Without one `probability_up` still wanders, in
+heavy tails by some points, against the skewness of the residuals: that is no lean.
 
 Trades start at the last close: stop 1.5 ATR away, target 2.25 ATR, ATR the plain mean of 14 true ranges. Paths are
 closes; a candle's wick reaches 0.5826 sqrt(h) beyond on average, by which levels are brought nearer (drawdowns by
@@ -30,7 +31,7 @@ doi 10.1111/1467-9965.00035 (0.5826); Newey and West 1987, doi 10.2307/1913610; 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -103,6 +104,8 @@ HIGHEST_VARIANCE = 100.0
 HIGHEST_LOG = 50.0
 # A drawdown of the limit in one path of twenty is named before all else.
 LIKELY_LIMIT = 0.05
+# A short can lose without bound; the sentence says "over" and no more than this, in percent.
+MOST_SAID = 999.99
 # What the kernel counts, in its order.
 TALLIED = (
     "long_target_first",
@@ -143,27 +146,23 @@ def analyze(windows: Windows, variant: str = "filtered") -> Columns:
 
 
 def read(values: Values) -> Opinion:
-    """Vote with a drift that is significant, else stay out; always say what is at risk, on the side of the vote."""
+    """Vote with a drift that is significant, else stay out; say what is at risk on the side of the vote, or on both."""
     chance, drift = values["probability_up"], values["drift_percent"]
     lean = 2.0 * chance - 1.0
     vote = lean if lean * drift > 0.0 else 0.0
-    side = "short" if vote < 0.0 else "long"
-    loss = values["outcome_95_percent"] if vote < 0.0 else values["value_at_risk_95_percent"]
-    risk = f"1 {side} in 20 loses over {loss:.2f} %" if loss > 0.0 else f"not 1 {side} in 20 is due to lose"
-    limits = {each: values[f"{each}_limit_hit"] for each in ("long", "short") if vote == 0.0 or each == side}
-    worst = max(limits, key=lambda each: limits[each])
-    if limits[worst] >= LIKELY_LIMIT:
-        risk += f", a {worst}'s {100.0 * LIMIT_FRACTION:.0f} % drawdown has chance {limits[worst]:.2f}"
+    sides = ("long", "short") if vote == 0.0 else ("long",) if vote > 0.0 else ("short",)
+    risk = _describe_losses(values, sides)
+    worst = max(sides, key=lambda side: values[f"{side}_limit_hit"])
+    if values[f"{worst}_limit_hit"] >= LIKELY_LIMIT:
+        limit = values[f"{worst}_limit_hit"]
+        risk += f", a {worst}'s {100.0 * LIMIT_FRACTION:.0f} % drawdown has chance {limit:.2f}"
     if "long_target_first" in values:
-        risk += (
-            f"; target before stop: {values['long_target_first']:.2f} long, {values['short_target_first']:.2f} short"
-        )
+        trades = f"{values['long_target_first']:.2f} long, {values['short_target_first']:.2f} short"
+        risk += f"; target before stop: {trades}"
     if vote == 0.0:
-        return Opinion(0.0, f"No steady drift, {chance:.0%} of the paths end higher after {HORIZON} candles: {risk}.")
+        return Opinion(0.0, f"No steady drift, {chance:.0%} of paths end higher after {HORIZON} candles: {risk}.")
     way = "up" if drift > 0.0 else "down"
-    return Opinion(
-        vote, f"Steady drift {way} (t {values['drift_t']:+.1f}), {chance:.0%} of the paths end higher: {risk}."
-    )
+    return Opinion(vote, f"Steady drift {way} (t {values['drift_t']:+.1f}), {chance:.0%} of paths end higher: {risk}.")
 
 
 def steady_drift(returns: Floats) -> tuple[Floats, Floats]:
@@ -188,6 +187,18 @@ def average_true_range(windows: Windows) -> Floats:
     high = np.maximum(windows.high[:, -ATR_CANDLES:], before)
     low = np.minimum(windows.low[:, -ATR_CANDLES:], before)
     return np.asarray((high - low).mean(axis=1) / windows.close[:, -1])
+
+
+def _describe_losses(values: Values, sides: Sequence[str]) -> str:
+    """What 1 trade in 20 loses on each side; a short loses what the price gains."""
+    losses = {"long": values["value_at_risk_95_percent"], "short": values["outcome_95_percent"]}
+    spared = [f"not 1 {side} in 20 is due to lose" for side in sides if losses[side] <= 0.0]
+    said = {side: f"{min(losses[side], MOST_SAID):.2f} %" for side in sides if losses[side] > 0.0}
+    if len(said) == 2:
+        return f"1 in 20 loses over {said['long']} long, {said['short']} short"
+    return ", ".join(
+        [*spared, *(f"1 {side} {'' if spared else 'in 20 loses '}over {loss}" for side, loss in said.items())]
+    )
 
 
 def _simulate(law: Law, row: int, market: tuple[float, float], seed: int) -> dict[str, float]:

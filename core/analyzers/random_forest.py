@@ -17,8 +17,10 @@ on another random part of the coin's history; `probability_up` is the mean share
 - `tree_spread` is the disagreement among trees, `standard_error` what is left of it in the mean of 100: the error of
   growing few trees, not of having little history.
 
-The vote is (probability_up - 0.5) / 0.2, cut at -1 and 1, times the part of the skill that is proved, (auc_low - 0.5) /
-(auc - 0.5). It is 0 unless the whole interval lies above 0.5 and the probability is two standard errors from 0.5.
+An AUC proves that candles are ranked, not how often the close is higher anyway: `base_rate`. So the vote takes the
+smaller of two edges, probability_up - 0.5 and probability_up - base_rate, over 0.2, cut at -1 and 1, times the part of
+the skill that is proved, (auc_low - 0.5) / (auc - 0.5). It is 0 where the edges differ in sign, unless the whole
+interval lies above 0.5, and unless the smaller edge is more than two standard errors.
 Expect no vote on most coins: the direction of 15 minutes is all but unpredictable, and to say so is the point.
 
 Good for: patterns of several inputs at once, with the proof beside them. Not good for: what the history never showed;

@@ -140,6 +140,44 @@ def test_an_echo_is_found_and_votes_follow_it_on_both_sides(interval, echo, rng,
         assert np.mean(clear > 0.0) >= 0.9
 
 
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_no_window_below_the_usual_is_voted_up_and_none_above_it_down(direction, rng, count, score):
+    # A drift makes rises usual, and the forest's ranking has no part in that.
+    histories = max(2, count // (7 * WINDOWS_A_HISTORY))
+    size = 4_000
+    series = autoregression(rng, histories, size + 60 * WINDOW, 0.25) + 0.3 * direction
+    against, blind, agreed, bases = [], [], [], []
+    for row in series:
+        fitted = fit(candles(rng, row[:size], "15m"))
+        windows = cut_windows(candles(rng, row[size:], "15m"), WINDOW, step=WINDOW // 10)
+        chances = analyze(windows, [fitted] * len(windows))["probability_up"]
+        votes, _ = votes_on(rng, fitted, row[size:], "15m", WINDOW // 10)
+        usual = float(fitted.base_rate)
+        beyond, past_half = direction * (chances - usual), direction * (chances - 0.5)
+        clearly = beyond < -0.02
+        bases.append(usual)
+        against.append(direction * votes[clearly] > 0.0)
+        blind.append(past_half[clearly] > 0.02)
+        agreed.append(direction * votes[beyond > 0.05])
+    wrong, pretended = np.mean(np.concatenate(against)), np.mean(np.concatenate(blind))
+    clear = np.concatenate(agreed)
+    score(
+        f"votes with the drift against the ranking, drift {0.3 * direction:+.1f}",
+        goal="0",
+        library=f"edge over 0.5 alone {100 * pretended:.0f} %",
+        ours=f"{100 * wrong:.1f} % (base rate {np.mean(bases):.3f})",
+    )
+    score(
+        f"votes where both agree, drift {0.3 * direction:+.1f}",
+        goal=">= 90 %",
+        ours=f"{100 * np.mean(clear > 0.0):.0f} %, median {direction * np.median(clear):+.2f}",
+    )
+    assert direction * (np.mean(bases) - 0.5) > 0.08
+    assert pretended > 0.2
+    assert wrong == 0.0
+    assert np.mean(clear > 0.0) >= 0.9
+
+
 def delong_half_width(scores, labels):
     """Half of DeLong's 95 % interval, which takes every label for an observation of its own."""
     above, below = scores[labels == 1], scores[labels == 0]

@@ -8,7 +8,7 @@ from arch import arch_model
 from scipy.optimize import minimize
 
 from core.kernels.garch import FREEDOM, PRIOR, TARGET_WEIGHT, fit_garch
-from tests.accuracy.simulators import clustered_noise
+from tests.accuracy.simulators import clustered_noise, random_walks
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +93,21 @@ def test_a_long_series_shows_its_parameters(shock, memory, tails):
 
 def test_the_unit_does_not_matter(returns, fitted):
     scaled = fit_garch(1e-4 * returns)
-    np.testing.assert_allclose(scaled[0], fitted[0] * [1e-4, 1e-8, 1.0, 1.0], rtol=1e-7)
-    np.testing.assert_allclose(scaled[1], fitted[1] * 1e-8, rtol=1e-7)
-    np.testing.assert_allclose(scaled[2], fitted[2], rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(scaled[0], fitted[0] * [1e-4, 1e-8, 1.0, 1.0], rtol=1e-9)
+    np.testing.assert_allclose(scaled[1], fitted[1] * 1e-8, rtol=1e-10)
+    np.testing.assert_allclose(scaled[2], fitted[2], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["normal", "student-t(3)", "GARCH-t"])
+def test_the_unit_of_the_price_does_not_matter_either(kind):
+    """A factor on the prices changes the last digits of their log returns: the search must not stop by them."""
+    noise = random_walks(np.random.default_rng(13), 200, 499)[kind]
+    prices = 100.0 * np.exp(np.cumsum(0.005 * np.concatenate([np.zeros((200, 1)), noise], axis=1), axis=1))
+    _, expected, residuals = fit_garch(np.diff(np.log(prices), axis=1))
+    for factor in (1e3, 1e-6, 1e-12):
+        _, found, scaled = fit_garch(np.diff(np.log(factor * prices), axis=1))
+        np.testing.assert_allclose(found, expected, rtol=3e-10, err_msg=str(factor))
+        np.testing.assert_allclose(scaled, residuals, rtol=0.0, atol=1e-9, err_msg=str(factor))
 
 
 def test_a_row_does_not_see_its_batch(returns, fitted):

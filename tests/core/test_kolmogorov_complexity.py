@@ -107,6 +107,7 @@ def test_the_complexity_is_the_count_of_antropy_over_that_of_coins():
     split = [antropy.lziv_complexity((row > np.median(row)).astype(int)) for row in returns]
     signs = [antropy.lziv_complexity((row > 0.0).astype(int)) for row in returns]
     np.testing.assert_array_equal(columns["phrases"], split)
+    np.testing.assert_array_equal(columns["sign_phrases"], signs)
     np.testing.assert_allclose(columns["complexity"], np.array(split) / mean, rtol=1e-12)
     np.testing.assert_allclose(columns["sign_complexity"], np.array(signs) / mean, rtol=1e-12)
 
@@ -158,26 +159,39 @@ def test_a_candle_keeps_its_lot_while_the_window_moves_on():
     assert np.abs(np.diff(found)).mean() < 1.0
 
 
-def test_when_more_than_every_second_move_is_the_same_there_is_no_middle():
-    rng = np.random.default_rng(40)
-    for share in (0.6, 0.9):
-        returns = np.where(rng.random((1, 499)) < share, 0.0, rng.standard_normal((1, 499)))
-        (reading,) = evaluate(discover()["kolmogorov_complexity"], windows_of(returns))
-        assert reading.problem == kolmogorov_complexity.UNDEFINED
-
-
-def test_moves_of_one_size_are_a_problem_not_a_number():
-    for step in (0.0, 1.0):
-        (reading,) = evaluate(discover()["kolmogorov_complexity"], windows_of(np.full((1, 499), step)))
-        assert reading.problem == kolmogorov_complexity.UNDEFINED
-
-
-def test_few_changed_closes_leave_only_the_split_at_the_median():
-    returns = np.random.default_rng(41).standard_normal((1, 99))
-    returns[0, :45] = 0.0
+def reading_of(returns):
     (reading,) = evaluate(discover()["kolmogorov_complexity"], windows_of(returns))
-    assert "complexity" in reading.values
-    assert "sign_complexity" not in reading.values
+    return reading
+
+
+def test_the_number_decided_on_is_that_of_up_and_down():
+    assert discover()["kolmogorov_complexity"].headline == "sign_complexity"
+
+
+def test_when_more_than_every_second_move_is_the_same_there_is_no_middle_but_up_and_down():
+    rng = np.random.default_rng(40)
+    reading = reading_of(np.where(rng.random((1, 499)) < 0.6, 0.0, rng.standard_normal((1, 499))))
+    assert reading.values.keys() == {"sign_complexity", "sign_p_value", "sign_phrases", "sample_size"}
+    assert reading.values["sample_size"] == pytest.approx(200, abs=40)
+    assert "median" not in reading.words
+
+
+def test_moves_up_only_are_a_simple_pattern():
+    for returns in (np.full((1, 499), 1.0), np.abs(np.random.default_rng(43).standard_normal((1, 499)))):
+        reading = reading_of(returns)
+        assert reading.values["sign_phrases"] == 2
+        assert reading.words.startswith("Low complexity of direction: one side prevails or runs repeat")
+    assert "complexity" not in reading_of(np.full((1, 499), 1.0)).values
+
+
+def test_few_changed_closes_are_a_problem_not_a_number():
+    returns = np.random.default_rng(41).standard_normal((1, 99))
+    assert reading_of(returns).values["sample_size"] == 99
+    returns[0, :35] = 0.0
+    assert reading_of(returns).values["sample_size"] == 64
+    returns[0, 35] = 0.0
+    assert reading_of(returns).problem == kolmogorov_complexity.UNDEFINED
+    assert reading_of(np.zeros((1, 499))).problem == kolmogorov_complexity.UNDEFINED
 
 
 def test_an_echo_lowers_both_numbers():
@@ -186,13 +200,14 @@ def test_an_echo_lowers_both_numbers():
     assert columns["sign_complexity"].mean() < 0.9
 
 
-def values(complexity, chance, sign_complexity, sign_chance, drawn=0.0):
+def values(sign_complexity, sign_chance, complexity, chance, drawn=0.0):
     return {
+        "sign_complexity": sign_complexity,
+        "sign_p_value": sign_chance,
+        "sign_phrases": 61.0,
         "complexity": complexity,
         "p_value": chance,
         "phrases": 60.0,
-        "sign_complexity": sign_complexity,
-        "sign_p_value": sign_chance,
         "drawn_fraction": drawn,
         "sample_size": 499.0,
     }
@@ -202,37 +217,37 @@ def values(complexity, chance, sign_complexity, sign_chance, drawn=0.0):
     ("numbers", "words"),
     [
         (
-            values(1.01, 0.7, 0.99, 0.4),
+            values(0.99, 0.4, 1.01, 0.7),
             "High complexity, random, stay out: no rule is shorter than the moves"
-            " (complexity 1.01, of up and down 0.99, chance 0.8).",
+            " (complexity 0.99 of up and down, 1.01 about the median, chance 0.8).",
         ),
         (
-            values(0.96, 0.02, 0.99, 0.4),
+            values(0.99, 0.4, 0.96, 0.02),
             "Mixed: a hint of a pattern, not enough to trade on alone"
-            " (complexity 0.96, of up and down 0.99, chance 0.04).",
+            " (complexity 0.99 of up and down, 0.96 about the median, chance 0.04).",
         ),
         (
-            values(0.71, 1e-9, 0.75, 1e-8),
+            values(0.75, 1e-8, 0.71, 1e-9),
             "Low complexity, a simple pattern: the moves repeat themselves"
-            " (complexity 0.71, of up and down 0.75, chance 2e-09).",
+            " (complexity 0.75 of up and down, 0.71 about the median, chance 2e-09).",
         ),
         (
-            values(1.00, 0.5, 0.85, 1e-6),
+            values(0.85, 1e-6, 1.00, 0.5),
             "Low complexity of direction: one side prevails or runs repeat"
-            " (complexity 1.00, of up and down 0.85, chance 2e-06).",
+            " (complexity 0.85 of up and down, 1.00 about the median, chance 2e-06).",
         ),
         (
-            values(1.00, 0.5, 1.02, 0.8, drawn=0.152),
+            values(1.02, 0.8, 1.00, 0.5, drawn=0.152),
             "High complexity, random, stay out: no rule is shorter than the moves"
-            " (complexity 1.00, of up and down 1.02, chance 1, 15 % ties by lot).",
+            " (complexity 1.02 of up and down, 1.00 about the median, 15 % of it by lot, chance 1).",
+        ),
+        (
+            {"sign_complexity": 0.7, "sign_p_value": 1e-9, "sign_phrases": 40.0, "sample_size": 99.0},
+            "Low complexity of direction: one side prevails or runs repeat"
+            " (complexity 0.70 of up and down, chance 2e-09).",
         ),
     ],
 )
 def test_each_state_has_its_sentence_and_no_vote(numbers, words):
     assert read(numbers) == (0.0, words)
-
-
-def test_without_a_sign_complexity_the_other_number_speaks_alone():
-    alone = {"complexity": 0.7, "p_value": 1e-9, "phrases": 40.0, "drawn_fraction": 0.1, "sample_size": 99.0}
-    words = "Low complexity, a simple pattern: the moves repeat themselves"
-    assert read(alone) == (0.0, f"{words} (complexity 0.70, chance 2e-09, 10 % ties by lot).")
+    assert len(words) < 200

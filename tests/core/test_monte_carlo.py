@@ -314,30 +314,52 @@ CALM = {
 TRADES = "; target before stop: 0.40 long, 0.41 short."
 UP = {"drift_percent": 0.02, "drift_t": 6.7, "probability_up": 0.99}
 DOWN = {"drift_percent": -0.02, "drift_t": -6.7, "probability_up": 0.04}
+NO_DRIFT = "No steady drift, 51% of paths end higher after 96 candles: "
+DRIFT_UP = "Steady drift up (t +6.7), 99% of paths end higher: "
+DRIFT_DOWN = "Steady drift down (t -6.7), 4% of paths end higher: "
 
 
 @pytest.mark.parametrize(
     ("changes", "vote", "words"),
     [
-        ({}, 0.0, "No steady drift, 51% of the paths end higher after 96 candles: 1 long in 20 loses over 2.34 %"),
-        (UP, 0.98, "Steady drift up (t +6.7), 99% of the paths end higher: 1 long in 20 loses over 2.34 %"),
-        (DOWN, -0.92, "Steady drift down (t -6.7), 4% of the paths end higher: 1 short in 20 loses over 2.51 %"),
+        ({}, 0.0, NO_DRIFT + "1 in 20 loses over 2.34 % long, 2.51 % short"),
+        (UP, 0.98, DRIFT_UP + "1 long in 20 loses over 2.34 %"),
+        (DOWN, -0.92, DRIFT_DOWN + "1 short in 20 loses over 2.51 %"),
+        # What threatens the other side is not said of the side that the vote takes.
         (
             UP | {"value_at_risk_95_percent": -5.8, "short_limit_hit": 0.99},
             0.98,
-            "Steady drift up (t +6.7), 99% of the paths end higher: not 1 long in 20 is due to lose",
+            DRIFT_UP + "not 1 long in 20 is due to lose",
         ),
         (
-            DOWN | {"outcome_95_percent": -5.8, "long_limit_hit": 0.99, "short_limit_hit": 0.06},
+            DOWN | {"outcome_95_percent": -5.8, "long_limit_hit": 0.99},
             -0.92,
-            "Steady drift down (t -6.7), 4% of the paths end higher: not 1 short in 20 is due to lose,"
-            " a short's 5 % drawdown has chance 0.06",
+            DRIFT_DOWN + "not 1 short in 20 is due to lose",
         ),
         (
-            {"short_limit_hit": 0.31, "value_at_risk_95_percent": 99.97},
+            UP | {"long_limit_hit": 0.06, "short_limit_hit": 0.99},
+            0.98,
+            DRIFT_UP + "1 long in 20 loses over 2.34 %, a long's 5 % drawdown has chance 0.06",
+        ),
+        (
+            DOWN | {"long_limit_hit": 0.99, "short_limit_hit": 0.06},
+            -0.92,
+            DRIFT_DOWN + "1 short in 20 loses over 2.51 %, a short's 5 % drawdown has chance 0.06",
+        ),
+        (
+            {"long_limit_hit": 0.07, "short_limit_hit": 0.31},
             0.0,
-            "No steady drift, 51% of the paths end higher after 96 candles: 1 long in 20 loses over 99.97 %,"
-            " a short's 5 % drawdown has chance 0.31",
+            NO_DRIFT + "1 in 20 loses over 2.34 % long, 2.51 % short, a short's 5 % drawdown has chance 0.31",
+        ),
+        (
+            {"value_at_risk_95_percent": 99.97, "outcome_95_percent": 1.2e9, "long_limit_hit": 1.0},
+            0.0,
+            NO_DRIFT + "1 in 20 loses over 99.97 % long, 999.99 % short, a long's 5 % drawdown has chance 1.00",
+        ),
+        (
+            {"outcome_95_percent": -0.02},
+            0.0,
+            NO_DRIFT + "not 1 short in 20 is due to lose, 1 long over 2.34 %",
         ),
     ],
 )
@@ -345,5 +367,23 @@ def test_each_state_has_its_sentence(changes, vote, words):
     opinion = read(CALM | changes)
     assert opinion.vote == pytest.approx(vote)
     assert opinion.words == words + TRADES
-    assert len(opinion.words) < 200
-    assert len(opinion.words) < 200
+
+
+def test_the_longest_sentence_fits():
+    extreme = {"probability_up": 1.0, "outcome_95_percent": 1e23, "long_limit_hit": 1.0, "short_limit_hit": 1.0}
+    for spared in (-1.0, 99.99):
+        opinion = read(CALM | extreme | {"value_at_risk_95_percent": spared})
+        assert len(opinion.words) < 200
+    assert len(read(CALM | extreme | {"drift_percent": 1.0, "drift_t": 12345.6}).words) < 200
+
+
+@pytest.mark.parametrize(("drift", "side"), [(0.12, "long"), (-0.12, "short")])
+def test_a_strong_trend_speaks_of_the_side_it_favours(drift, side):
+    # Noise of 0.3 % and a drift of 0.12 % a candle, in units of half a percent.
+    returns = 0.6 * brownian() + 2.0 * drift
+    (reading,) = evaluate(discover()["monte_carlo"], windows_of(returns))
+    assert reading.values["value_at_risk_95_percent" if side == "long" else "outcome_95_percent"] < -4.0
+    assert max(reading.values["long_limit_hit"], reading.values["short_limit_hit"]) > 0.9
+    assert f": not 1 {side} in 20 is due to lose" in reading.words
+    assert "over" not in reading.words
+    assert "drawdown" not in reading.words

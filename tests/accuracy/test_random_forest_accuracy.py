@@ -37,13 +37,19 @@ def candles(rng, returns, interval):
     return Candles("BTC-USD", interval, times, opens, highs, lows, closes, 1.0 + rng.random(len(closes)))
 
 
-def votes_on(rng, fitted, returns, interval, step):
-    """Votes of one forest on windows of candles that it has not seen, and each window's last return."""
+def chances_and_votes(rng, fitted, returns, interval, step):
+    """What one forest says on windows of candles that it has not seen: probability of a rise, and vote."""
     windows = cut_windows(candles(rng, returns, interval), WINDOW, step=step)
     table = {name: column.tolist() for name, column in analyze(windows, [fitted] * len(windows)).items()}
     rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
     votes = [read({name: value for name, value in row.items() if np.isfinite(value)}).vote for row in rows]
-    return np.array(votes), returns[np.arange(len(votes)) * step + WINDOW - 2]
+    return np.array(table["probability_up"]), np.array(votes)
+
+
+def votes_on(rng, fitted, returns, interval, step):
+    """Those votes, and each window's last return."""
+    _, votes = chances_and_votes(rng, fitted, returns, interval, step)
+    return votes, returns[np.arange(len(votes)) * step + WINDOW - 2]
 
 
 def shuffled_auc(returns, horizon):
@@ -149,9 +155,7 @@ def test_no_window_below_the_usual_is_voted_up_and_none_above_it_down(direction,
     against, blind, agreed, bases = [], [], [], []
     for row in series:
         fitted = fit(candles(rng, row[:size], "15m"))
-        windows = cut_windows(candles(rng, row[size:], "15m"), WINDOW, step=WINDOW // 10)
-        chances = analyze(windows, [fitted] * len(windows))["probability_up"]
-        votes, _ = votes_on(rng, fitted, row[size:], "15m", WINDOW // 10)
+        chances, votes = chances_and_votes(rng, fitted, row[size:], "15m", WINDOW // 10)
         usual = float(fitted.base_rate)
         beyond, past_half = direction * (chances - usual), direction * (chances - 0.5)
         clearly = beyond < -0.02

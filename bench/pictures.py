@@ -74,7 +74,7 @@ class Sketch:
 
 
 def _chance_of_either(values: Values) -> float:
-    return 2.0 * min(values["p_value"], values.get("sign_p_value", 1.0))
+    return 2.0 * min(values.get("p_value", 1.0), values.get("sign_p_value", 1.0))
 
 
 def _keeps_to_a_level(values: Values) -> bool:
@@ -100,7 +100,7 @@ SKETCHES = {
         "random walk; below smooth, above choppy",
         interval=("dimension_low", "dimension_high"),
         limits=(1.2, 1.8),
-        claim=Claim("not a random walk", lambda values: values["p_value"] < fractal_dimension.LEVEL),
+        claim=Claim("not a random walk", lambda values: values.get("p_value", 1.0) < fractal_dimension.LEVEL),
         votes=False,
     ),
     "hurst_exponent": Sketch(
@@ -176,7 +176,7 @@ SKETCHES = {
         "variance ratio",
         1.0,
         "random walk; above moves build up, below they cancel",
-        claim=Claim("not a random walk", lambda values: values["p_value"] < variance_tests.LEVEL),
+        claim=Claim("not a random walk", lambda values: values.get("p_value", 1.0) < variance_tests.LEVEL),
     ),
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from cli.output import show
 
 data = typer.Typer(help="Market data on disk: fetch, validate, features, plot.", no_args_is_help=True)
 
@@ -47,7 +48,7 @@ def fetch(
     except KeyboardInterrupt:
         typer.secho("stopped; what is downloaded stays, and the same command goes on from there", fg="yellow", err=True)
         sys.exit(INTERRUPTED)
-    _show(plain(outcomes), as_json, print_outcomes)
+    show(plain(outcomes), as_json, print_outcomes)
     sys.exit(1 if any(outcome.problem for outcome in outcomes) else 0)
 
 
@@ -59,7 +60,7 @@ def validate(place: Input = RAW_FOLDER, as_json: Json = False) -> None:
     from cli.data_tables import print_verdicts
 
     verdicts = run(place)
-    _show(plain(verdicts), as_json, print_verdicts)
+    show(plain(verdicts), as_json, print_verdicts)
     sys.exit(1 if any(verdict.reasons for verdict in verdicts) else 0)
 
 
@@ -82,7 +83,7 @@ def features(
 
     with bar("features") as tell:
         written = run(place, output, tell)
-    _show(plain(written), as_json, print_written)
+    show(plain(written), as_json, print_written)
     sys.exit(1 if any(each.problem for each in written) else 0)
 
 
@@ -98,11 +99,4 @@ def plot(
     from cli.data import plot as run
 
     path = run(file, output, start=start, end=end)
-    _show({"file": str(path)}, as_json, lambda _: typer.echo(f"drawn: {path}"))
-
-
-def _show(value: Any, as_json: bool, render: Any) -> None:  # Any: plain JSON data and a function that prints it
-    if as_json:
-        typer.echo(json.dumps(value, indent=2))
-    else:
-        render(value)
+    show({"file": str(path)}, as_json, lambda _: typer.echo(f"drawn: {path}"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli.data_commands import data
+from cli.output import show
 from core.errors import CrpbotError
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ def analyze(
 
     ask = analyze_here if local else analyze_there
     analyses = ask(url, symbols, tuple(theory or ()), window, interval)
-    _show(analyses, as_json, lambda found: print_analyses(found, all_numbers=numbers))
+    show(analyses, as_json, lambda found: print_analyses(found, all_numbers=numbers))
 
 
 @app.command()
@@ -70,7 +70,7 @@ def theories(as_json: Json = False) -> None:
     from cli.analyze import list_theories
     from cli.render import print_theories
 
-    _show(list_theories(), as_json, print_theories)
+    show(list_theories(), as_json, print_theories)
 
 
 @app.command()
@@ -93,7 +93,7 @@ def fit(
     order = Order(tuple(theory or ()), tuple(symbol or ()), interval, candles or HISTORY_CANDLES, missing)
     with bar("fitting") as tell:
         lines = run(order, tell)
-    _show([asdict(line) for line in lines], as_json, print_lines)
+    show([asdict(line) for line in lines], as_json, print_lines)
     sys.exit(1 if any(line.problem for line in lines) else 0)
 
 
@@ -108,7 +108,7 @@ def show_config(as_json: Json = False) -> None:
 
     loaded = load()
     _warn(loaded.warnings)
-    _show([asdict(row) for row in describe(loaded)], as_json, print_settings)
+    show([asdict(row) for row in describe(loaded)], as_json, print_settings)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def doctor(url: Url = None, as_json: Json = False) -> None:
     from cli.render import print_findings
 
     findings = examine(url)
-    _show([asdict(finding) for finding in findings], as_json, print_findings)
+    show([asdict(finding) for finding in findings], as_json, print_findings)
     sys.exit(1 if any(finding.state == "bad" for finding in findings) else 0)
 
 
@@ -136,7 +136,7 @@ def upgrade(as_json: Json = False) -> None:
     migrate(url)
     after = current_revision(url)
     words = f"the schema is at {after}" + ("" if before == after else f" (was {before or 'empty'})")
-    _show({"before": before, "after": after}, as_json, lambda _: typer.echo(words))
+    show({"before": before, "after": after}, as_json, lambda _: typer.echo(words))
 
 
 @audit.command()
@@ -148,15 +148,8 @@ def verify(as_json: Json = False) -> None:
 
     report = verify_chain()
     words = report.problem or f"{report.entries} entries, unbroken; the last hash is {report.hash}"
-    _show(asdict(report), as_json, lambda _: typer.echo(words))
+    show(asdict(report), as_json, lambda _: typer.echo(words))
     sys.exit(1 if report.problem else 0)
-
-
-def _show(value: Any, as_json: bool, render: Any) -> None:  # Any: plain JSON data and a function that prints it
-    if as_json:
-        typer.echo(json.dumps(value, indent=2))
-    else:
-        render(value)
 
 
 def _warn(warnings: tuple[str, ...]) -> None:

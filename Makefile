@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean
+.PHONY: help run run-dry run-bot setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,13 @@ help: ## list the verbs
 
 run: .venv/.installed ## set up and serve the whole product on the synthetic market
 	@$(BIN)/crpbot serve
+
+run-dry: .venv/.installed ## serve in dryrun, a scan every two minutes, without end
+	@RUNTIME_MODE=dryrun CRPBOT__SERVING__SCHEDULE=true CRPBOT__SERVING__SCHEDULE_SECONDS=120 $(BIN)/crpbot serve
+
+run-bot: .venv/.installed ## serve live, without end; say it twice: make run-bot CONFIRM=live
+	@[ "$(CONFIRM)" = live ] || { echo "live sends alerts that people may trade on; say it twice: make run-bot CONFIRM=live" >&2; exit 2; }
+	@RUNTIME_MODE=live CRPBOT_CONFIRM=live CRPBOT__SERVING__SCHEDULE=true $(BIN)/crpbot serve
 
 setup: .venv/.installed-dev torch ## everything a developer needs, torch included
 

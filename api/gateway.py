@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,10 +17,10 @@ from grpc_health.v1 import health_pb2
 from api.border import Border
 from api.http import PATIENCE, BoundedHttp, Patience
 from api.metrics import Metrics
+from api.operation import Operation
 from api.readiness import Readiness
 from api.rest import create_app
-from api.rpc import SERVICE, create_server
-from core.desk import Desk
+from api.rpc import create_server, service_names
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class Address:
 
 
 class Gateway:
-    """Both faces of one desk. `run` ends when `stop` was called and the requests in flight are answered."""
+    """Both faces of the same operations. `run` ends when `stop` was called and the requests in flight are answered."""
 
     def __init__(
         self,
-        desk: Desk,
+        operations: Sequence[Operation],
         *,
         readiness: Readiness,
         metrics: Metrics,
@@ -54,10 +54,15 @@ class Gateway:
         patience: Patience = PATIENCE,
     ) -> None:
         self._readiness = readiness
+        self._services = ("", *service_names(operations))
         self._stopping = asyncio.Event()
         self._socket = bind(http)
         app = create_app(
-            desk, readiness=readiness, metrics=metrics, default_timeout_seconds=timeout_seconds, patience=patience
+            operations,
+            readiness=readiness,
+            metrics=metrics,
+            default_timeout_seconds=timeout_seconds,
+            patience=patience,
         )
         hosts = {"127.0.0.1", "localhost", http.host}
         config = uvicorn.Config(
@@ -73,7 +78,7 @@ class Gateway:
             timeout_graceful_shutdown=int(DRAIN_SECONDS),
         )
         self._http = _QuietServer(config)
-        self._grpc, self._grpc_health = create_server(desk, metrics, default_timeout_seconds=timeout_seconds)
+        self._grpc, self._grpc_health = create_server(operations, metrics, default_timeout_seconds=timeout_seconds)
         self.http_port: int = self._socket.getsockname()[1]
         self.grpc_port: int = self._grpc.add_insecure_port(f"{grpc.host}:{grpc.port}")
 
@@ -106,7 +111,7 @@ class Gateway:
         while True:
             ready = (await self._readiness.check()).ready
             status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-            for service in ("", SERVICE):
+            for service in self._services:
                 await self._grpc_health.set(service, status)
             await asyncio.sleep(HEALTH_SECONDS)
 

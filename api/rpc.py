@@ -1,12 +1,13 @@
-"""The gRPC face: the same desk, the same answers, the same errors as REST."""
+"""The gRPC face: the same operations, the same answers, the same errors as REST."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -16,22 +17,18 @@ from grpc_reflection.v1alpha import reflection
 from api.border import choose_request_id
 from api.errors import TABLE, to_rpc_status
 from api.metrics import Metrics
+from api.operation import LARGE_BYTES, MAX_TIMEOUT_SECONDS, Call, Operation, follow, perform
 from api.wire import from_message, to_message
-from core.analysis import AnalyzeRequest, ListTheoriesRequest
-from core.desk import Desk
 from core.errors import Code, CrpbotError
 from protos import crpbot_pb2
 
 logger = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 16 * 1024
-MAX_TIMEOUT_SECONDS: Final = 30.0
-DESCRIPTOR: Final = crpbot_pb2.DESCRIPTOR.services_by_name["AnalysisService"]
-SERVICE: Final[str] = DESCRIPTOR.full_name
+KEY_METADATA: Final = "idempotency-key"
 
 OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", LARGE_BYTES),
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.max_concurrent_streams", 100),
     ("grpc.so_reuseport", 0),  # a second server on our port must fail, not share it
@@ -41,46 +38,63 @@ OPTIONS: Final = (
 )
 
 Parsed = TypeVar("Parsed", bound=Message)
+Context = Any  # Any: grpc.aio is untyped
 
 
-class AnalysisService:
-    """Translates, calls the desk, translates back. Takes and gives bytes, so that parsing too is ours to answer for."""
+class Method:
+    """One operation as gRPC calls it. Takes and gives bytes, so that parsing too is ours to answer for."""
 
-    def __init__(self, desk: Desk, metrics: Metrics, *, default_timeout_seconds: float) -> None:
-        self._desk = desk
+    def __init__(self, operation: Operation, metrics: Metrics, *, default_timeout_seconds: float) -> None:
+        self._operation = operation
         self._metrics = metrics
-        self._default_timeout_seconds = default_timeout_seconds
+        self._default_timeout_seconds = operation.patience_seconds or default_timeout_seconds
+        described = service_descriptor(operation.service).methods_by_name[operation.rpc]
+        self._request_type: type[Message] = described.input_type._concrete_class
+        self._answer_type: type[Message] = described.output_type._concrete_class
 
-    async def Analyze(self, request: bytes, context: Any) -> bytes:  # noqa: N802  # Any: grpc.aio is untyped
-        async def work() -> Message:
-            asked = from_message(parse(request, crpbot_pb2.AnalyzeRequest), AnalyzeRequest)
-            response = await self._desk.analyze(asked, timeout_seconds=self._timeout(context))
-            for analysis in response.analyses:
-                for gap in analysis.missing:
-                    self._metrics.count_missing(gap.theory, gap.reason)
-            return to_message(response, crpbot_pb2.AnalyzeResponse)
+    def handler(self) -> Any:  # Any: grpc's handlers are untyped
+        """What the server calls."""
+        if self._operation.streams:
+            return grpc.unary_stream_rpc_method_handler(self.stream)
+        return grpc.unary_unary_rpc_method_handler(self.answer)
 
-        return await self._answer("Analyze", context, work)
+    async def answer(self, request: bytes, context: Context) -> bytes:
+        """One request, one answer."""
+        async with self._watched(context) as call:
+            answer = await perform(self._operation, self._read(request), call)
+            return to_message(answer, self._answer_type).SerializeToString()
+        raise AssertionError("a failed call is aborted")
 
-    async def ListTheories(self, request: bytes, context: Any) -> bytes:  # noqa: N802
-        async def work() -> Message:
-            from_message(parse(request, crpbot_pb2.ListTheoriesRequest), ListTheoriesRequest)
-            return to_message(self._desk.list_theories(), crpbot_pb2.ListTheoriesResponse)
+    async def stream(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
+        """One request, answers for as long as the caller listens."""
+        async with (
+            self._watched(context) as call,
+            contextlib.aclosing(follow(self._operation, self._read(request), call)) as answers,
+        ):
+            async for answer in answers:
+                yield to_message(answer, self._answer_type).SerializeToString()
 
-        return await self._answer("ListTheories", context, work)
+    def _read(self, request: bytes) -> Any:  # Any: the operation's request
+        if len(request) > self._operation.max_bytes:
+            raise CrpbotError(
+                Code.TOO_LARGE,
+                f"the message is larger than {self._operation.max_bytes:,} bytes",
+                reason="BODY_TOO_LARGE",
+            )
+        return from_message(parse(request, self._request_type), self._operation.request)
 
-    def _timeout(self, context: Any) -> float:
-        """The caller's deadline, or the server's default; never more than the maximum."""
-        left = context.time_remaining()
-        return self._default_timeout_seconds if left is None else min(left, MAX_TIMEOUT_SECONDS)
-
-    async def _answer(self, operation: str, context: Any, work: Callable[[], Awaitable[Message]]) -> bytes:
-        """Runs one call, counts it, and turns every failure into the one table's status."""
+    @contextlib.asynccontextmanager
+    async def _watched(self, context: Context) -> AsyncIterator[Call]:
+        """Counts the call and turns every failure into the one table's status."""
         started = time.perf_counter()
         status = "OK"
-        request_id = choose_request_id(dict(context.invocation_metadata() or ()).get("x-request-id"))
+        failure: CrpbotError | None = None
+        metadata = dict(context.invocation_metadata() or ())
+        request_id = choose_request_id(metadata.get("x-request-id"))
+        left = context.time_remaining()
+        seconds = self._default_timeout_seconds if left is None else min(left, MAX_TIMEOUT_SECONDS)
         try:
-            return (await work()).SerializeToString()
+            yield Call(seconds, metadata.get(KEY_METADATA))
         except asyncio.CancelledError:
             status = "CANCELLED"
             raise
@@ -92,10 +106,15 @@ class AnalysisService:
             failure = CrpbotError(Code.INTERNAL, "an error of ours; the log has it", reason="INTERNAL")
             status = "INTERNAL"
         finally:
-            self._metrics.observe("grpc", operation, status, time.perf_counter() - started)
-        code, words, trailer = to_rpc_status(failure, request_id)
-        await context.abort(code, words, trailer)
-        raise AssertionError("abort always raises")
+            self._metrics.observe("grpc", self._operation.rpc, status, time.perf_counter() - started)
+        if failure is not None:
+            await _abort(context, failure, request_id)
+
+
+async def _abort(context: Context, failure: CrpbotError, request_id: str) -> NoReturn:
+    code, words, trailer = to_rpc_status(failure, request_id)
+    await context.abort(code, words, trailer)
+    raise AssertionError("abort always raises")
 
 
 def parse(data: bytes, message_type: type[Parsed]) -> Parsed:
@@ -106,17 +125,30 @@ def parse(data: bytes, message_type: type[Parsed]) -> Parsed:
         raise CrpbotError(Code.MALFORMED, f"the bytes are no message: {error}", reason="MALFORMED_MESSAGE") from None
 
 
-def create_server(desk: Desk, metrics: Metrics, *, default_timeout_seconds: float) -> tuple[Any, Any]:
-    """The gRPC server with our service, health and reflection; and its health, to be set when readiness changes."""
+def service_descriptor(name: str) -> Any:  # Any: descriptors are untyped
+    """A service as the contract declares it."""
+    return crpbot_pb2.DESCRIPTOR.services_by_name[name]
+
+
+def service_names(operations: Sequence[Operation]) -> list[str]:
+    """The full names of the services, each once, in order."""
+    return [service_descriptor(name).full_name for name in dict.fromkeys(each.service for each in operations)]
+
+
+def create_server(
+    operations: Sequence[Operation], metrics: Metrics, *, default_timeout_seconds: float
+) -> tuple[Any, Any]:
+    """The gRPC server with our services, health and reflection; and its health, to be set when readiness changes."""
     server = grpc.aio.server(options=OPTIONS)
-    service = AnalysisService(desk, metrics, default_timeout_seconds=default_timeout_seconds)
-    # not by the generated function: it parses before it calls us, and answers bytes that are no message with UNKNOWN
-    methods = {
-        method.name: grpc.unary_unary_rpc_method_handler(getattr(service, method.name)) for method in DESCRIPTOR.methods
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    services: dict[str, dict[str, Any]] = {name: {} for name in service_names(operations)}
+    for operation in operations:
+        method = Method(operation, metrics, default_timeout_seconds=default_timeout_seconds)
+        services[service_descriptor(operation.service).full_name][operation.rpc] = method.handler()
+    for name, methods in services.items():
+        # not by the generated function: that parses before it calls us, and answers what is no message with UNKNOWN
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
     servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs do not know it
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+    names = (*services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server, servicer

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from core.errors import invalid
+from core.errors import SHOWN_CHARACTERS, invalid
+
+DECIMAL: Final = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+WORD_START: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 # Any: a converter takes and gives whatever the field's annotation says; mypy cannot follow annotations at run time.
 Convert = Callable[[Any], Any]
@@ -48,25 +53,30 @@ def _outward(shape: type, message_type: type[Message]) -> tuple[tuple[str, Conve
     hints = get_type_hints(shape)
     descriptor = message_type.DESCRIPTOR
     return tuple(
-        (field.name, _outward_leaf(_plain(hints[field.name]), descriptor.fields_by_name[field.name].message_type))
+        (field.name, _outward_leaf(_plain(hints[field.name]), descriptor.fields_by_name[field.name]))
         for field in fields(shape)
     )
 
 
-def _outward_leaf(hint: Any, nested: Any) -> Convert:
+def _outward_leaf(hint: Any, field: Any) -> Convert:  # Any: descriptors are typed twice over, by two libraries
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        convert = _to_list_value if get_origin(item) is tuple else _outward_leaf(item, field)
+        return lambda values: [convert(value) for value in values]
     if hint is Decimal:
         return lambda value: format(value, "f")
     if hint is datetime:
         return _to_timestamp
     if is_dataclass(hint):
-        return lambda value: to_message(value, nested._concrete_class)
-    if get_origin(hint) is tuple:
-        item = get_args(hint)[0]
-        if get_origin(item) is tuple:
-            return lambda rows: [_to_list_value(row) for row in rows]
-        if is_dataclass(item):
-            return lambda values: [to_message(value, nested._concrete_class) for value in values]
+        return lambda value: to_message(value, field.message_type._concrete_class)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return {each: field.enum_type.values_by_name[_spelling(each)].number for each in hint}.__getitem__
     return lambda value: value
+
+
+def _spelling(value: Enum) -> str:
+    """A value as the contract writes it: TradeState.OPEN is TRADE_STATE_OPEN."""
+    return f"{WORD_START.sub('_', type(value).__name__).upper()}_{value.name}"
 
 
 @cache
@@ -77,15 +87,18 @@ def _inward(shape: type) -> tuple[tuple[str, Callable[[Message, str], Any]], ...
 
 def _inward_leaf(name: str, hint: Any) -> Callable[[Message, str], Any]:
     plain = _plain(hint)
+    convert = _scalar(plain)
     if plain is not hint:
-        convert = _scalar(plain)
-        return lambda message, path: convert(getattr(message, name)) if message.HasField(name) else None
+        return lambda message, path: (
+            convert(getattr(message, name), f"{path}{name}") if message.HasField(name) else None
+        )
     if get_origin(plain) is tuple:
         return _inward_items(name, get_args(plain)[0])
     if get_origin(plain) is dict:
         return lambda message, path: dict(getattr(message, name))
-    convert_one = _scalar(plain)
-    return lambda message, path: convert_one(getattr(message, name))
+    if plain is datetime or is_dataclass(plain):
+        return lambda message, path: convert(_present(message, name, path), f"{path}{name}")
+    return lambda message, path: convert(getattr(message, name), f"{path}{name}")
 
 
 def _inward_items(name: str, item: Any) -> Callable[[Message, str], Any]:
@@ -93,23 +106,46 @@ def _inward_items(name: str, item: Any) -> Callable[[Message, str], Any]:
         return lambda message, path: tuple(
             _from_list_value(row, f"{path}{name}.{index}") for index, row in enumerate(getattr(message, name))
         )
-    if is_dataclass(item):
-        shape: type = item if isinstance(item, type) else type(item)
-        return lambda message, path: tuple(
-            from_message(value, shape, path=f"{path}{name}.{index}.")
-            for index, value in enumerate(getattr(message, name))
-        )
-    return lambda message, path: tuple(getattr(message, name)[:])  # a slice is copied in C
+    if item in (int, float, str, bool):
+        return lambda message, path: tuple(getattr(message, name)[:])  # a slice is copied in C
+    convert = _scalar(item)
+    return lambda message, path: tuple(
+        convert(value, f"{path}{name}.{index}") for index, value in enumerate(getattr(message, name))
+    )
 
 
-def _scalar(hint: Any) -> Convert:
+def _scalar(hint: Any) -> Callable[[Any, str], Any]:
     if hint is Decimal:
-        return Decimal
+        return _from_text
     if hint is datetime:
-        return lambda stamp: stamp.ToDatetime(tzinfo=UTC)
+        return lambda stamp, path: stamp.ToDatetime(tzinfo=UTC)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        kind = hint
+        return lambda number, path: _from_number(number, kind, path)
     if is_dataclass(hint) and isinstance(hint, type):
-        return lambda message: from_message(message, hint)
-    return lambda value: value
+        return lambda message, path: from_message(message, hint, path=f"{path}.")
+    return lambda value, path: value
+
+
+def _present(message: Message, name: str, path: str) -> Any:
+    if not message.HasField(name):
+        raise invalid(f"{path}{name}", "is not given")
+    return getattr(message, name)
+
+
+def _from_text(text: str, path: str) -> Decimal:
+    if not DECIMAL.fullmatch(text):
+        raise invalid(path, f"{text[:SHOWN_CHARACTERS]!r} is no decimal number" if text else "is not given")
+    return Decimal(text)
+
+
+def _from_number(number: int, kind: type[Enum], path: str) -> Enum:
+    members = tuple(kind)  # the contract numbers them in this order from 1; 0 is what was not given
+    if number == 0:
+        raise invalid(path, "is not given")
+    if not 0 < number <= len(members):
+        raise invalid(path, f"{number} is none of {', '.join(each.name for each in members)}")
+    return members[number - 1]
 
 
 def _plain(hint: Any) -> Any:

@@ -10,12 +10,12 @@ from typing import Any
 
 from core.errors import Code, CrpbotError
 
-Analyses = list[dict[str, Any]]  # Any: decoded JSON
+Answer = dict[str, Any]  # Any: decoded JSON: `analyses`, and `refused` with the symbols that could not be read
 
 
 def analyze_there(
     url: str | None, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
-) -> Analyses:
+) -> Answer:
     """The answer of the server at `url`, or of the one that the settings describe."""
     from client.sdk import ApiError, Client
     from serving.configuration import load
@@ -23,7 +23,7 @@ def analyze_there(
 
     try:
         with Client(url or server_url(load().settings)) as client:
-            return client.analyze(*symbols, theories=theories, window=window, interval=interval)
+            return client.ask(*symbols, theories=theories, window=window, interval=interval)
     except ApiError as error:
         remedy = "" if error.problem else ", or add --local to compute here"
         raise CrpbotError(Code.UNAVAILABLE, f"{error}{remedy}", reason="SERVER_REFUSED") from None
@@ -31,7 +31,7 @@ def analyze_there(
 
 def analyze_here(
     url: str | None, symbols: Sequence[str], theories: tuple[str, ...], window: int | None, interval: str | None
-) -> Analyses:
+) -> Answer:
     """The same, computed in this process without Ray. `url` is not used."""
     from serving.session import kernel_folder
 
@@ -46,8 +46,8 @@ def analyze_here(
     desk = build_local_desk(settings)
     seconds = settings.serving.analysis_deadline_seconds
     response = asyncio.run(desk.analyze(request, timeout_seconds=seconds))
-    analyses: Analyses = adapter(AnalyzeResponse).dump_python(response, mode="json")["analyses"]
-    return analyses
+    answer: Answer = adapter(AnalyzeResponse).dump_python(response, mode="json")
+    return answer
 
 
 def list_theories() -> list[dict[str, Any]]:

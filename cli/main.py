@@ -9,6 +9,8 @@ import typer
 
 from cli.data_commands import data
 from cli.output import show
+from cli.risk_commands import account, kill, risk
+from cli.signal_commands import SpelledOut, schedule, signal, signals
 from core.errors import CrpbotError
 
 app = typer.Typer(
@@ -23,6 +25,12 @@ app.add_typer(db, name="db")
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
+app.add_typer(kill, name="kill")
+app.add_typer(account, name="account")
+app.command()(risk)
+app.command(cls=SpelledOut)(schedule)
+app.command(cls=SpelledOut)(signal)
+app.command()(signals)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Url = Annotated[
@@ -60,8 +68,11 @@ def analyze(
     from cli.render import print_analyses
 
     ask = analyze_here if local else analyze_there
-    analyses = ask(url, symbols, tuple(theory or ()), window, interval)
-    show(analyses, as_json, lambda found: print_analyses(found, all_numbers=numbers))
+    answer = ask(url, symbols, tuple(theory or ()), window, interval)
+    show(answer["analyses"], as_json, lambda found: print_analyses(found, all_numbers=numbers))
+    for refused in answer["refused"]:
+        typer.secho(f"error: {refused['symbol']}: {refused['detail']}", fg="red", err=True)
+    sys.exit(1 if answer["refused"] else 0)
 
 
 @app.command()
@@ -112,14 +123,26 @@ def show_config(as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(url: Url = None, as_json: Json = False) -> None:
-    """Say what is missing on this machine, and the remedy."""
+def doctor(
+    url: Url = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the exchange and the sources of market facts instead.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is missing on this machine, and the remedy; with --live, what the exchange answers."""
     from dataclasses import asdict
 
-    from cli.doctor import examine
     from cli.render import print_findings
 
-    findings = examine(url)
+    if live:
+        from cli.live import examine_live
+
+        findings = examine_live()
+    else:
+        from cli.doctor import examine
+
+        findings = examine(url)
     show([asdict(finding) for finding in findings], as_json, print_findings)
     sys.exit(1 if any(finding.state == "bad" for finding in findings) else 0)
 

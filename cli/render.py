@@ -46,6 +46,9 @@ def analysis_table(analysis: Row, *, all_numbers: bool = False) -> Table:
     for reading in analysis["readings"]:
         words = Text(reading["problem"], style="yellow") if reading.get("problem") else Text(reading["words"])
         table.add_row(reading["theory"], _vote(reading), _numbers(reading["values"], all_numbers=all_numbers), words)
+    for doubt in analysis["degradations"]:
+        doubted = f"no decision may rest on these candles ({doubt['reason']}): {doubt['detail']}"
+        table.add_row("[red]candles[/]", "-", "", Text(doubted, style="red"))
     for gap in analysis["missing"]:
         table.add_row(gap["theory"], "-", "", Text(f"missing ({gap['reason']}): {gap['detail']}", style="red"))
     return table

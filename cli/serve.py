@@ -79,7 +79,7 @@ def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) ->
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     settings = loaded.settings
     steps = Steps(console(stderr=as_json))  # whoever wants JSON reads it from standard output, and nothing else there
-    supervisor = Supervisor(settings, steps, environment={**os.environ, **overrides})
+    supervisor = Supervisor(settings, steps, environment={**os.environ, **overrides}, shows_signals=not as_json)
 
     def when_ready() -> None:
         if as_json:

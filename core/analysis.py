@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from core.market import Floats
-
-STRICT: Final = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+from core.signal import Degradation
+from core.trade import STRICT
 
 Columns = Mapping[str, Floats]
 Values = Mapping[str, float]
@@ -58,6 +58,16 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedSymbol:
+    """A symbol whose candles could not be read, and why: a word for programs, a sentence for people."""
+
+    __pydantic_config__: ClassVar = STRICT
+    symbol: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """All that the analysts found on one window."""
 
@@ -67,7 +77,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All readings of one symbol at one instant, and what was missing."""
+    """All readings of one symbol at one instant, what was missing, and what speaks against its candles."""
 
     __pydantic_config__: ClassVar = STRICT
     symbol: str
@@ -80,6 +90,7 @@ class Analysis:
     readings: tuple[Reading, ...]
     missing: tuple[Missing, ...]
     coverage: float
+    degradations: tuple[Degradation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +134,14 @@ class AnalyzeRequest:
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeResponse:
-    """One analysis for each window asked for, in the order of the request: symbols, then candles, then ccxt."""
+    """One analysis for each window asked for, in the order of the request: symbols, then candles, then ccxt.
+
+    A symbol whose candles could not be read is refused by name and has no analysis; the others are answered.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     analyses: tuple[Analysis, ...]
+    refused: tuple[RefusedSymbol, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

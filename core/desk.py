@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-import numpy as np
-
 from core.analysis import (
     Analysis,
     AnalyzeRequest,
     AnalyzeResponse,
-    CandleColumns,
-    CcxtCandles,
     Findings,
     ListTheoriesResponse,
+    RefusedSymbol,
 )
 from core.analyzers import choose, discover
 from core.context import join_facts
-from core.errors import Code, CrpbotError, invalid
+from core.errors import Code, CrpbotError, invalid, join_errors
 from core.market import REQUEST_SOURCE, Candles, Windows, instant, interval_seconds, parse_symbol, stack_windows
-from core.ports import Analysts, Contexts, Market
+from core.own_candles import read_ccxt, read_columns
+from core.ports import Analysts, Contexts, Market, Told
+from core.signal import Degradation
+from core.signal_ports import Study
 
 MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
 MAX_WINDOW = 2_000  # a longer window is slower than one core can answer at once and mixes too many regimes
 MAX_WINDOWS = 64  # windows in one call: six times the ten symbols; more belongs into several calls
-
-CCXT_COLUMNS = 6
-LAST_INSTANT_MS = 4_102_444_800_000  # 2100-01-01: a larger number is no millisecond count of a real candle
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +40,14 @@ class Defaults:
 
 
 class Subject(NamedTuple):
-    """One window to be analysed and where its candles came from."""
+    """One window to be analysed, where its candles came from, and what speaks against them."""
 
     candles: Candles
     length: int
     source: str
     origin: str
     synthetic: bool
+    degradations: tuple[Degradation, ...] = ()
 
 
 class Desk:
@@ -84,35 +81,86 @@ class Desk:
         started = loop.time()
         try:
             async with asyncio.timeout(timeout_seconds):
-                subjects = await self._gather(request)
+                subjects, refused = await self._gather(request)
                 left = timeout_seconds - (loop.time() - started)
                 findings = await self._consult(subjects, theories, timeout_seconds=left)
         except TimeoutError:
             raise deadline_exceeded(timeout_seconds) from None
         return AnalyzeResponse(
-            tuple(_describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True))
+            tuple(_describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True)),
+            refused,
         )
 
-    async def _gather(self, request: AnalyzeRequest) -> list[Subject]:
-        """The candles of every window asked for, in the order of the request."""
+    async def study(
+        self, symbols: Sequence[str], interval: str | None, *, timeout_seconds: float
+    ) -> list[Study | RefusedSymbol]:
+        """Each symbol read through all theories, with the candles that were read, in the order of the symbols."""
+        theories = choose(())
+        length = self._defaults.window
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                now_ms = int(self._now().timestamp() * 1_000)
+                told = await self._market.latest_each(
+                    symbols, interval or self._defaults.interval, length, now_ms=now_ms
+                )
+                found = self._subjects(symbols, told, length)
+                subjects = [each for each in found if isinstance(each, Subject)]
+                left = timeout_seconds - (loop.time() - started)
+                findings = iter(await self._consult(subjects, theories, timeout_seconds=left) if subjects else [])
+        except TimeoutError:
+            raise deadline_exceeded(timeout_seconds) from None
+        return [
+            each
+            if isinstance(each, RefusedSymbol)
+            else Study(each.candles, each.origin, _describe(each, next(findings), len(theories)))
+            for each in found
+        ]
+
+    async def _gather(self, request: AnalyzeRequest) -> tuple[list[Subject], tuple[RefusedSymbol, ...]]:
+        """The candles of every window asked for, in the order of the request, and the symbols that have none.
+
+        When nothing is left to be analysed, that is an error.
+        """
         window = _window(request.window)
         symbols = _symbols(request)
         _check_amount(request, len(symbols))
         now_ms = int(self._now().timestamp() * 1_000)
-        subjects = []
-        if symbols:
-            interval = request.interval or self._defaults.interval
-            interval_seconds(interval)
-            length = window or self._defaults.window
-            series = await self._market.latest(symbols, interval, length, now_ms=now_ms)
-            market = self._market
-            origin = (market.name, market.identity, market.synthetic)
-            subjects = [Subject(candles, length, *origin) for candles in series]
-        for position, columns in enumerate(request.candles):
-            subjects.append(self._own(_from_columns(columns, position), window, now_ms, f"candles.{position}"))
-        for position, rows in enumerate(request.ccxt):
-            subjects.append(self._own(_from_ccxt(rows, position), window, now_ms, f"ccxt.{position}"))
-        return subjects
+        own = [
+            *(
+                self._own(read_columns(columns, field=f"candles.{position}"), window, now_ms, f"candles.{position}")
+                for position, columns in enumerate(request.candles)
+            ),
+            *(
+                self._own(read_ccxt(rows, field=f"ccxt.{position}"), window, now_ms, f"ccxt.{position}")
+                for position, rows in enumerate(request.ccxt)
+            ),
+        ]
+        if not symbols:
+            return own, ()
+        interval = request.interval or self._defaults.interval
+        interval_seconds(interval)
+        length = window or self._defaults.window
+        told = await self._market.latest_each(symbols, interval, length, now_ms=now_ms)
+        errors = [each for each in told if isinstance(each, CrpbotError)]
+        if errors and len(errors) == len(told) and not own:
+            raise join_errors(errors, len(symbols))
+        found = self._subjects(symbols, told, length)
+        refused = tuple(each for each in found if isinstance(each, RefusedSymbol))
+        return [each for each in found if isinstance(each, Subject)] + own, refused
+
+    def _subjects(
+        self, symbols: Sequence[str], told: Sequence[Told | CrpbotError], length: int
+    ) -> list[Subject | RefusedSymbol]:
+        """What the market told of each symbol, in their order."""
+        name, identity = self._market.name, self._market.identity
+        return [
+            RefusedSymbol(symbol, each.reason, each.detail)
+            if isinstance(each, CrpbotError)
+            else Subject(each.candles, length, name, identity, each.synthetic, each.degradations)
+            for symbol, each in zip(symbols, told, strict=True)
+        ]
 
     def _own(self, candles: Candles, window: int | None, now_ms: int, field: str) -> Subject:
         """The caller's own candles: enough of them, and all of them closed."""
@@ -195,44 +243,6 @@ def _check_amount(request: AnalyzeRequest, symbols: int) -> None:
         raise invalid("symbols", f"{amount} windows in one call, at most {MAX_WINDOWS} are allowed")
 
 
-def _from_columns(columns: CandleColumns, position: int) -> Candles:
-    field = f"candles.{position}"
-    return _build(
-        field,
-        columns.symbol,
-        columns.interval,
-        columns.open_times_ms,
-        (columns.open, columns.high, columns.low, columns.close, columns.volume),
-    )
-
-
-def _from_ccxt(candles: CcxtCandles, position: int) -> Candles:
-    field = f"ccxt.{position}"
-    for row, values in enumerate(candles.rows):
-        if len(values) != CCXT_COLUMNS:
-            raise invalid(
-                f"{field}.rows.{row}", f"has {len(values)} numbers, [ms, open, high, low, close, volume] are needed"
-            )
-        if not math.isfinite(values[0]) or values[0] != int(values[0]):
-            raise invalid(f"{field}.rows.{row}.0", f"{values[0]} is not a whole number of milliseconds")
-    times, *prices = zip(*candles.rows, strict=True) if candles.rows else ((),) * CCXT_COLUMNS
-    return _build(field, candles.symbol, candles.interval, times, prices)
-
-
-def _build(
-    field: str, symbol: str, interval: str, times: Sequence[float], prices: Sequence[Sequence[float]]
-) -> Candles:
-    name = parse_symbol(symbol, field=f"{field}.symbol")
-    interval_seconds(interval, field=f"{field}.interval")
-    if times and not (min(times) >= 0 and max(times) < LAST_INSTANT_MS):
-        raise invalid(
-            f"{field}.open_times_ms", f"{min(times)} .. {max(times)} is not between 1970 and 2100 in milliseconds"
-        )
-    opens, highs, lows, closes, volumes = (np.array(column, dtype=np.float64) for column in prices)
-    open_times = np.array(times, dtype=np.int64)
-    return Candles(name, interval, open_times, opens, highs, lows, closes, volumes, field=field)
-
-
 def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:
     candles = subject.candles
     answered = sum(reading.problem is None for reading in found.readings)
@@ -247,4 +257,5 @@ def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:
         readings=found.readings,
         missing=found.missing,
         coverage=answered / asked,
+        degradations=subject.degradations,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 SHOWN_CHARACTERS: Final = 64  # of a value that somebody sent
+SHOWN_ERRORS: Final = 3  # of several that are told as one
 
 
 class Code(Enum):
@@ -79,4 +80,21 @@ def invalid(field: str, detail: str, *, reason: str = "INVALID_FIELD") -> Crpbot
     """The caller sent a field that cannot be used."""
     return CrpbotError(
         Code.INVALID_ARGUMENT, f"{field}: {detail}", reason=reason, violations=(Violation(field, detail),)
+    )
+
+
+def join_errors(errors: Sequence[CrpbotError], asked: int) -> CrpbotError:
+    """One error for all symbols of a request that failed: the first one's kind, with the others' words."""
+    first = errors[0]
+    if asked == 1:
+        return first
+    words = "; ".join(error.detail for error in errors[:SHOWN_ERRORS])
+    more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
+    waits = [error.retry_after_seconds for error in errors if error.retry_after_seconds is not None]
+    return CrpbotError(
+        first.code,
+        f"{len(errors)} of {asked} symbols failed: {words}{more}",
+        reason=first.reason,
+        violations=first.violations,
+        retry_after_seconds=max(waits, default=None),
     )

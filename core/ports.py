@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from core.analysis import Findings
 from core.context import Facts
+from core.errors import CrpbotError
 from core.market import Candles, Windows
+from core.risk.account import Quote
+from core.signal import Degradation
+
+
+class Told(NamedTuple):
+    """The candles of one symbol, and why no decision may rest on them; empty when nothing speaks against it."""
+
+    candles: Candles
+    synthetic: bool
+    degradations: tuple[Degradation, ...] = ()
 
 
 class Market(Protocol):
@@ -25,12 +36,37 @@ class Market(Protocol):
 
     @property
     def synthetic(self) -> bool:
-        """True when the candles were made by a generator and mean nothing for real money."""
+        """True when some of its candles were made by a generator and mean nothing for real money."""
         ...
 
     async def latest(self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int) -> list[Candles]:
         """The newest `count` candles of each symbol closed at `now_ms`. Failure raises; it is never an empty list."""
         ...
+
+    async def latest_each(
+        self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int
+    ) -> list[Told | CrpbotError]:
+        """The same symbol by symbol, in their order, with doubts: one that fails does not take the others with it.
+
+        What would fail for every symbol, such as an unknown interval, is raised.
+        """
+        ...
+
+    async def problem(self) -> str | None:
+        """Why no candle of this market can be used now, such as a wrong clock; None when nothing is known."""
+        ...
+
+
+class Quotes(Protocol):
+    """Whoever knows what symbols cost right now."""
+
+    async def quotes(self, symbols: Sequence[str], *, now_ms: int) -> list[Quote | CrpbotError]:
+        """The best offers for each symbol, in their order: one that fails does not take the others with it."""
+        ...
+
+
+class Exchange(Market, Quotes, Protocol):
+    """A market that tells candles and what they cost right now."""
 
 
 class Contexts(Protocol):

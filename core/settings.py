@@ -90,6 +90,8 @@ class Serving(Section):
     fit_at_start: bool = Field(
         True, description="Fit the theories that learn at a start on the synthetic market, where not done yet."
     )
+    schedule: bool = Field(True, description="Ask for signals of all symbols, whenever a candle closes.")
+    schedule_seconds: int = Field(300, ge=10, le=86_400, description="Seconds between two such scans.")
     analysis_deadline_seconds: float = Field(
         10.0, ge=0.1, le=30.0, description="Longest time for an analysis; below 10 a lost replica can cost an answer."
     )
@@ -126,6 +128,15 @@ class Database(Section):
 class Decision(Section):
     """When readings become a signal."""
 
+    mode: Literal["conservative", "aggressive"] = Field(
+        "conservative", description="conservative waits for agreement; aggressive takes a lean, from 0.55 on."
+    )
+    skip_unanimous_hold: bool = Field(
+        True, description="Do not pay the language model where no theory leans either way."
+    )
+    compare_variants: bool = Field(
+        False, description="Decide by both variants on the same candle; the one not drawn goes to the shadow book."
+    )
     confidence_threshold: Annotated[float, Named("CONFIDENCE_THRESHOLD")] = Field(
         0.65, ge=0.55, le=1.0, description="Confidence from which a signal is given; below 0.55 it would have no tier."
     )
@@ -137,6 +148,23 @@ class Decision(Section):
     )
     ensemble_weights: Annotated[EnsembleWeights, Named("ENSEMBLE_WEIGHTS")] = Field(
         Weights(0.35, 0.40, 0.25), description="Weights of LSTM, Transformer and PPO in the ensemble."
+    )
+
+
+class Risk(Section):
+    """What the house risks, beside the firm's rules."""
+
+    account: str = Field(
+        "paper", min_length=1, max_length=64, description="Account that is meant where a request names none."
+    )
+    risk_percent: Decimal = Field(
+        Decimal(1), ge=Decimal("0.01"), le=2, description="Percent of the initial capital that one trade risks."
+    )
+    max_open_risk_percent: Decimal | None = Field(
+        None, ge=Decimal("0.01"), le=10, description="The same for all open trades together; unset: no limit."
+    )
+    slippage_fraction: Decimal = Field(
+        Decimal("0.0005"), ge=0, le=Decimal("0.1"), description="How much worse than its stop a trade may fill."
     )
 
 
@@ -154,6 +182,22 @@ class Llm(Section):
     )
     extra_body: Annotated[JsonObject, Named("LLM_EXTRA_BODY")] = Field(
         '{"thinking":{"type":"disabled"}}', description="Fields added to each request; another server may need {}."
+    )
+    supports_json_mode: Annotated[bool, Named("LLM_SUPPORTS_JSON_MODE")] = Field(
+        True, description="Ask for JSON with response_format; false for a server that refuses this field."
+    )
+    max_tokens: int = Field(600, ge=100, le=8_000, description="Longest reply in tokens; each call reserves its price.")
+    deadline_seconds: float = Field(
+        20.0,
+        ge=1.0,
+        le=25.0,
+        description="Longest time for a reply over all attempts; a call for a signal ends after 30.",
+    )
+    on_outage: Annotated[Literal["hold", "rules"], Named("LLM_ON_OUTAGE")] = Field(
+        "hold", description="What decides while a failing server is left alone: hold gives HOLD, rules asks the rule."
+    )
+    prices_file: Path | None = Field(
+        None, description="TOML file with what models cost; unset means the one that is shipped, core/llm_prices.toml."
     )
     price_free: Annotated[bool, Named("LLM_PRICE_FREE")] = Field(
         False, description="The server costs nothing (a machine of your own): no price is needed, no budget is used."
@@ -226,6 +270,7 @@ class Settings(Section):
     market: Market = Market()
     database: Database = Database()
     decision: Decision = Decision()
+    risk: Risk = Risk()
     llm: Llm = Llm()
     coinbase: Coinbase = Coinbase()
     coingecko: Coingecko = Coingecko()

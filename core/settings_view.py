@@ -10,6 +10,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Final
 
+from pydantic import SecretStr
+
 from core.settings import PROFILES, Settings
 from core.settings_catalogue import Declaration, catalogue, sections
 from core.settings_sources import Loaded
@@ -78,6 +80,12 @@ def masked(settings: Settings) -> dict[str, dict[str, Shown]]:
     for each in catalogue():
         places.setdefault(each.section, {})[each.key] = _show(each, settings)
     return places
+
+
+def secret_values(settings: Settings) -> tuple[str, ...]:
+    """Every secret that is set, for whoever takes them out of texts that come from outside."""
+    held = (getattr(getattr(settings, each.section), each.key) for each in catalogue() if each.secret)
+    return tuple(secret.get_secret_value() for secret in held if isinstance(secret, SecretStr))
 
 
 def fingerprint(settings: Settings) -> str:

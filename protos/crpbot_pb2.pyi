@@ -3,12 +3,148 @@ import datetime
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class AccountKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACCOUNT_KIND_UNSPECIFIED: _ClassVar[AccountKind]
+    ACCOUNT_KIND_PAPER: _ClassVar[AccountKind]
+    ACCOUNT_KIND_REPORTED: _ClassVar[AccountKind]
+
+class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STANDING_UNSPECIFIED: _ClassVar[Standing]
+    STANDING_OK: _ClassVar[Standing]
+    STANDING_WARN: _ClassVar[Standing]
+    STANDING_EARLY_STOP: _ClassVar[Standing]
+    STANDING_BREACHED: _ClassVar[Standing]
+
+class TradeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRADE_STATE_UNSPECIFIED: _ClassVar[TradeState]
+    TRADE_STATE_PENDING: _ClassVar[TradeState]
+    TRADE_STATE_OPEN: _ClassVar[TradeState]
+    TRADE_STATE_CLOSED: _ClassVar[TradeState]
+
+class KillLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KILL_LEVEL_UNSPECIFIED: _ClassVar[KillLevel]
+    KILL_LEVEL_OFF: _ClassVar[KillLevel]
+    KILL_LEVEL_PAUSE: _ClassVar[KillLevel]
+    KILL_LEVEL_HALT: _ClassVar[KillLevel]
+
+class Direction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DIRECTION_UNSPECIFIED: _ClassVar[Direction]
+    DIRECTION_BUY: _ClassVar[Direction]
+    DIRECTION_SELL: _ClassVar[Direction]
+    DIRECTION_HOLD: _ClassVar[Direction]
+
+class LatchKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LATCH_KIND_UNSPECIFIED: _ClassVar[LatchKind]
+    LATCH_KIND_DAILY_STOP: _ClassVar[LatchKind]
+    LATCH_KIND_TOTAL_STOP: _ClassVar[LatchKind]
+    LATCH_KIND_BREACH: _ClassVar[LatchKind]
+
+class Book(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BOOK_UNSPECIFIED: _ClassVar[Book]
+    BOOK_PRIMARY: _ClassVar[Book]
+    BOOK_SHADOW: _ClassVar[Book]
+
+class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODE_UNSPECIFIED: _ClassVar[Mode]
+    MODE_CONSERVATIVE: _ClassVar[Mode]
+    MODE_AGGRESSIVE: _ClassVar[Mode]
+
+class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STRATEGY_UNSPECIFIED: _ClassVar[Strategy]
+    STRATEGY_V7: _ClassVar[Strategy]
+    STRATEGY_V6: _ClassVar[Strategy]
+    STRATEGY_VOTE: _ClassVar[Strategy]
+
+class Variant(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VARIANT_UNSPECIFIED: _ClassVar[Variant]
+    VARIANT_V7_DEEPSEEK_ONLY: _ClassVar[Variant]
+    VARIANT_V7_FULL_MATH: _ClassVar[Variant]
+
+class RuntimeMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUNTIME_MODE_UNSPECIFIED: _ClassVar[RuntimeMode]
+    RUNTIME_MODE_DRYRUN: _ClassVar[RuntimeMode]
+    RUNTIME_MODE_LIVE: _ClassVar[RuntimeMode]
+
+class Tier(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TIER_UNSPECIFIED: _ClassVar[Tier]
+    TIER_HIGH: _ClassVar[Tier]
+    TIER_MEDIUM: _ClassVar[Tier]
+    TIER_LOW: _ClassVar[Tier]
+
+class Synthesis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SYNTHESIS_UNSPECIFIED: _ClassVar[Synthesis]
+    SYNTHESIS_LLM: _ClassVar[Synthesis]
+    SYNTHESIS_RULES: _ClassVar[Synthesis]
+    SYNTHESIS_NONE: _ClassVar[Synthesis]
+ACCOUNT_KIND_UNSPECIFIED: AccountKind
+ACCOUNT_KIND_PAPER: AccountKind
+ACCOUNT_KIND_REPORTED: AccountKind
+STANDING_UNSPECIFIED: Standing
+STANDING_OK: Standing
+STANDING_WARN: Standing
+STANDING_EARLY_STOP: Standing
+STANDING_BREACHED: Standing
+TRADE_STATE_UNSPECIFIED: TradeState
+TRADE_STATE_PENDING: TradeState
+TRADE_STATE_OPEN: TradeState
+TRADE_STATE_CLOSED: TradeState
+KILL_LEVEL_UNSPECIFIED: KillLevel
+KILL_LEVEL_OFF: KillLevel
+KILL_LEVEL_PAUSE: KillLevel
+KILL_LEVEL_HALT: KillLevel
+DIRECTION_UNSPECIFIED: Direction
+DIRECTION_BUY: Direction
+DIRECTION_SELL: Direction
+DIRECTION_HOLD: Direction
+LATCH_KIND_UNSPECIFIED: LatchKind
+LATCH_KIND_DAILY_STOP: LatchKind
+LATCH_KIND_TOTAL_STOP: LatchKind
+LATCH_KIND_BREACH: LatchKind
+BOOK_UNSPECIFIED: Book
+BOOK_PRIMARY: Book
+BOOK_SHADOW: Book
+MODE_UNSPECIFIED: Mode
+MODE_CONSERVATIVE: Mode
+MODE_AGGRESSIVE: Mode
+STRATEGY_UNSPECIFIED: Strategy
+STRATEGY_V7: Strategy
+STRATEGY_V6: Strategy
+STRATEGY_VOTE: Strategy
+VARIANT_UNSPECIFIED: Variant
+VARIANT_V7_DEEPSEEK_ONLY: Variant
+VARIANT_V7_FULL_MATH: Variant
+RUNTIME_MODE_UNSPECIFIED: RuntimeMode
+RUNTIME_MODE_DRYRUN: RuntimeMode
+RUNTIME_MODE_LIVE: RuntimeMode
+TIER_UNSPECIFIED: Tier
+TIER_HIGH: Tier
+TIER_MEDIUM: Tier
+TIER_LOW: Tier
+SYNTHESIS_UNSPECIFIED: Synthesis
+SYNTHESIS_LLM: Synthesis
+SYNTHESIS_RULES: Synthesis
+SYNTHESIS_NONE: Synthesis
 
 class AnalyzeRequest(_message.Message):
     __slots__ = ("symbol", "symbols", "candles", "ccxt", "theories", "window", "interval")
@@ -59,13 +195,25 @@ class CcxtCandles(_message.Message):
     def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping]]] = ...) -> None: ...
 
 class AnalyzeResponse(_message.Message):
-    __slots__ = ("analyses",)
+    __slots__ = ("analyses", "refused")
     ANALYSES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     analyses: _containers.RepeatedCompositeFieldContainer[Analysis]
-    def __init__(self, analyses: _Optional[_Iterable[_Union[Analysis, _Mapping]]] = ...) -> None: ...
+    refused: _containers.RepeatedCompositeFieldContainer[RefusedSymbol]
+    def __init__(self, analyses: _Optional[_Iterable[_Union[Analysis, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[RefusedSymbol, _Mapping]]] = ...) -> None: ...
+
+class RefusedSymbol(_message.Message):
+    __slots__ = ("symbol", "reason", "detail")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    reason: str
+    detail: str
+    def __init__(self, symbol: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class Analysis(_message.Message):
-    __slots__ = ("symbol", "interval", "window", "as_of", "price", "source", "synthetic", "readings", "missing", "coverage")
+    __slots__ = ("symbol", "interval", "window", "as_of", "price", "source", "synthetic", "readings", "missing", "coverage", "degradations")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +224,7 @@ class Analysis(_message.Message):
     READINGS_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    DEGRADATIONS_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     interval: str
     window: int
@@ -86,7 +235,16 @@ class Analysis(_message.Message):
     readings: _containers.RepeatedCompositeFieldContainer[Reading]
     missing: _containers.RepeatedCompositeFieldContainer[Missing]
     coverage: float
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., price: _Optional[str] = ..., source: _Optional[str] = ..., synthetic: _Optional[bool] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ..., coverage: _Optional[float] = ...) -> None: ...
+    degradations: _containers.RepeatedCompositeFieldContainer[Degradation]
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., price: _Optional[str] = ..., source: _Optional[str] = ..., synthetic: _Optional[bool] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ..., coverage: _Optional[float] = ..., degradations: _Optional[_Iterable[_Union[Degradation, _Mapping]]] = ...) -> None: ...
+
+class Degradation(_message.Message):
+    __slots__ = ("reason", "detail")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    detail: str
+    def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class Reading(_message.Message):
     __slots__ = ("theory", "values", "vote", "words", "problem")
@@ -156,3 +314,754 @@ class TheoryField(_message.Message):
     low: float
     high: float
     def __init__(self, name: _Optional[str] = ..., meaning: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class GetRiskRequest(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    def __init__(self, account: _Optional[str] = ...) -> None: ...
+
+class RiskReport(_message.Message):
+    __slots__ = ("account", "name", "kind", "pack", "at", "state", "lifts_at", "initial_capital", "balance", "equity", "floating", "fresh", "stale", "day", "day_starts_at", "day_ends_at", "headroom", "free_usd", "binding", "open_risk_usd", "open_trades", "windows", "kill_switch", "objectives", "warnings")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LIFTS_AT_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_CAPITAL_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_FIELD_NUMBER: _ClassVar[int]
+    FLOATING_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    DAY_STARTS_AT_FIELD_NUMBER: _ClassVar[int]
+    DAY_ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    HEADROOM_FIELD_NUMBER: _ClassVar[int]
+    FREE_USD_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    OPEN_RISK_USD_FIELD_NUMBER: _ClassVar[int]
+    OPEN_TRADES_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    KILL_SWITCH_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    name: str
+    kind: AccountKind
+    pack: str
+    at: _timestamp_pb2.Timestamp
+    state: Standing
+    lifts_at: _timestamp_pb2.Timestamp
+    initial_capital: str
+    balance: str
+    equity: str
+    floating: str
+    fresh: bool
+    stale: _containers.RepeatedCompositeFieldContainer[Notice]
+    day: str
+    day_starts_at: _timestamp_pb2.Timestamp
+    day_ends_at: _timestamp_pb2.Timestamp
+    headroom: _containers.RepeatedCompositeFieldContainer[Headroom]
+    free_usd: str
+    binding: str
+    open_risk_usd: str
+    open_trades: _containers.RepeatedCompositeFieldContainer[Claim]
+    windows: _containers.RepeatedCompositeFieldContainer[Window]
+    kill_switch: KillSwitch
+    objectives: Objectives
+    warnings: _containers.RepeatedCompositeFieldContainer[Notice]
+    def __init__(self, account: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[AccountKind, str]] = ..., pack: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[Standing, str]] = ..., lifts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., initial_capital: _Optional[str] = ..., balance: _Optional[str] = ..., equity: _Optional[str] = ..., floating: _Optional[str] = ..., fresh: _Optional[bool] = ..., stale: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ..., day: _Optional[str] = ..., day_starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., day_ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., headroom: _Optional[_Iterable[_Union[Headroom, _Mapping]]] = ..., free_usd: _Optional[str] = ..., binding: _Optional[str] = ..., open_risk_usd: _Optional[str] = ..., open_trades: _Optional[_Iterable[_Union[Claim, _Mapping]]] = ..., windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., kill_switch: _Optional[_Union[KillSwitch, _Mapping]] = ..., objectives: _Optional[_Union[Objectives, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ...) -> None: ...
+
+class Notice(_message.Message):
+    __slots__ = ("rule", "detail")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    detail: str
+    def __init__(self, rule: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class Headroom(_message.Message):
+    __slots__ = ("rule", "anchor", "limit_usd", "guard_usd", "floor", "guard_floor", "used_usd", "used_percent", "left_usd", "guard_left_usd", "free_usd", "state")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_USD_FIELD_NUMBER: _ClassVar[int]
+    GUARD_USD_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    GUARD_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    USED_USD_FIELD_NUMBER: _ClassVar[int]
+    USED_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_USD_FIELD_NUMBER: _ClassVar[int]
+    GUARD_LEFT_USD_FIELD_NUMBER: _ClassVar[int]
+    FREE_USD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    anchor: str
+    limit_usd: str
+    guard_usd: str
+    floor: str
+    guard_floor: str
+    used_usd: str
+    used_percent: str
+    left_usd: str
+    guard_left_usd: str
+    free_usd: str
+    state: Standing
+    def __init__(self, rule: _Optional[str] = ..., anchor: _Optional[str] = ..., limit_usd: _Optional[str] = ..., guard_usd: _Optional[str] = ..., floor: _Optional[str] = ..., guard_floor: _Optional[str] = ..., used_usd: _Optional[str] = ..., used_percent: _Optional[str] = ..., left_usd: _Optional[str] = ..., guard_left_usd: _Optional[str] = ..., free_usd: _Optional[str] = ..., state: _Optional[_Union[Standing, str]] = ...) -> None: ...
+
+class Claim(_message.Message):
+    __slots__ = ("trade", "symbol", "state", "floating_usd", "worst_usd", "notional_usd")
+    TRADE_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FLOATING_USD_FIELD_NUMBER: _ClassVar[int]
+    WORST_USD_FIELD_NUMBER: _ClassVar[int]
+    NOTIONAL_USD_FIELD_NUMBER: _ClassVar[int]
+    trade: str
+    symbol: str
+    state: TradeState
+    floating_usd: str
+    worst_usd: str
+    notional_usd: str
+    def __init__(self, trade: _Optional[str] = ..., symbol: _Optional[str] = ..., state: _Optional[_Union[TradeState, str]] = ..., floating_usd: _Optional[str] = ..., worst_usd: _Optional[str] = ..., notional_usd: _Optional[str] = ...) -> None: ...
+
+class Window(_message.Message):
+    __slots__ = ("rule", "used", "limit", "free_at")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FREE_AT_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    used: int
+    limit: int
+    free_at: _timestamp_pb2.Timestamp
+    def __init__(self, rule: _Optional[str] = ..., used: _Optional[int] = ..., limit: _Optional[int] = ..., free_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class KillSwitch(_message.Message):
+    __slots__ = ("level", "by", "reason", "at", "forced")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
+    level: KillLevel
+    by: str
+    reason: str
+    at: _timestamp_pb2.Timestamp
+    forced: bool
+    def __init__(self, level: _Optional[_Union[KillLevel, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., forced: _Optional[bool] = ...) -> None: ...
+
+class Objectives(_message.Message):
+    __slots__ = ("target_balance", "gained_usd", "progress_percent", "target_reached", "trading_days", "minimum_trading_days", "best_day_percent", "best_day_limit_percent", "best_day_met", "passed")
+    TARGET_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    GAINED_USD_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_REACHED_FIELD_NUMBER: _ClassVar[int]
+    TRADING_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_TRADING_DAYS_FIELD_NUMBER: _ClassVar[int]
+    BEST_DAY_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    BEST_DAY_LIMIT_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    BEST_DAY_MET_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    target_balance: str
+    gained_usd: str
+    progress_percent: str
+    target_reached: bool
+    trading_days: int
+    minimum_trading_days: int
+    best_day_percent: str
+    best_day_limit_percent: str
+    best_day_met: bool
+    passed: bool
+    def __init__(self, target_balance: _Optional[str] = ..., gained_usd: _Optional[str] = ..., progress_percent: _Optional[str] = ..., target_reached: _Optional[bool] = ..., trading_days: _Optional[int] = ..., minimum_trading_days: _Optional[int] = ..., best_day_percent: _Optional[str] = ..., best_day_limit_percent: _Optional[str] = ..., best_day_met: _Optional[bool] = ..., passed: _Optional[bool] = ...) -> None: ...
+
+class CheckTradeRequest(_message.Message):
+    __slots__ = ("symbol", "direction", "stop_loss", "account", "entry", "take_profit", "risk_percent", "quantity")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    STOP_LOSS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    TAKE_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    RISK_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    direction: Direction
+    stop_loss: str
+    account: str
+    entry: str
+    take_profit: str
+    risk_percent: str
+    quantity: str
+    def __init__(self, symbol: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., stop_loss: _Optional[str] = ..., account: _Optional[str] = ..., entry: _Optional[str] = ..., take_profit: _Optional[str] = ..., risk_percent: _Optional[str] = ..., quantity: _Optional[str] = ...) -> None: ...
+
+class TradeCheck(_message.Message):
+    __slots__ = ("account", "at", "allowed", "vetoes", "entry", "quantity", "sizing", "state", "free_usd", "binding", "notes")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    VETOES_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    SIZING_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FREE_USD_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    at: _timestamp_pb2.Timestamp
+    allowed: bool
+    vetoes: _containers.RepeatedCompositeFieldContainer[Veto]
+    entry: str
+    quantity: str
+    sizing: Sizing
+    state: Standing
+    free_usd: str
+    binding: str
+    notes: _containers.RepeatedCompositeFieldContainer[Notice]
+    def __init__(self, account: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allowed: _Optional[bool] = ..., vetoes: _Optional[_Iterable[_Union[Veto, _Mapping]]] = ..., entry: _Optional[str] = ..., quantity: _Optional[str] = ..., sizing: _Optional[_Union[Sizing, _Mapping]] = ..., state: _Optional[_Union[Standing, str]] = ..., free_usd: _Optional[str] = ..., binding: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ...) -> None: ...
+
+class Veto(_message.Message):
+    __slots__ = ("rule", "value", "limit", "detail", "lifts_at")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    LIFTS_AT_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    value: str
+    limit: str
+    detail: str
+    lifts_at: _timestamp_pb2.Timestamp
+    def __init__(self, rule: _Optional[str] = ..., value: _Optional[str] = ..., limit: _Optional[str] = ..., detail: _Optional[str] = ..., lifts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Sizing(_message.Message):
+    __slots__ = ("quantity", "lots", "firm_symbol", "notional_usd", "risk_usd", "worst_usd", "risk_percent", "binding", "detail", "paper_only")
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    LOTS_FIELD_NUMBER: _ClassVar[int]
+    FIRM_SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    NOTIONAL_USD_FIELD_NUMBER: _ClassVar[int]
+    RISK_USD_FIELD_NUMBER: _ClassVar[int]
+    WORST_USD_FIELD_NUMBER: _ClassVar[int]
+    RISK_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    PAPER_ONLY_FIELD_NUMBER: _ClassVar[int]
+    quantity: str
+    lots: str
+    firm_symbol: str
+    notional_usd: str
+    risk_usd: str
+    worst_usd: str
+    risk_percent: str
+    binding: str
+    detail: str
+    paper_only: bool
+    def __init__(self, quantity: _Optional[str] = ..., lots: _Optional[str] = ..., firm_symbol: _Optional[str] = ..., notional_usd: _Optional[str] = ..., risk_usd: _Optional[str] = ..., worst_usd: _Optional[str] = ..., risk_percent: _Optional[str] = ..., binding: _Optional[str] = ..., detail: _Optional[str] = ..., paper_only: _Optional[bool] = ...) -> None: ...
+
+class ListRulePacksRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRulePacksResponse(_message.Message):
+    __slots__ = ("packs", "default")
+    PACKS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    packs: _containers.RepeatedCompositeFieldContainer[RulePack]
+    default: str
+    def __init__(self, packs: _Optional[_Iterable[_Union[RulePack, _Mapping]]] = ..., default: _Optional[str] = ...) -> None: ...
+
+class RulePack(_message.Message):
+    __slots__ = ("id", "name", "firm", "product", "time_zone", "daily_loss", "daily_guard", "total_loss", "total_guard", "total_loss_mode", "warn_share", "profit_target", "minimum_trading_days", "best_day_share", "commission_per_side", "leverage", "contracts", "max_open_orders", "news_minutes", "weekend_holding", "weekend_closing", "gap_trading", "gap_minutes", "inactivity_days", "first_trade_days", "limbo_from_fraction", "limbo_days", "sources")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FIRM_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    DAILY_LOSS_FIELD_NUMBER: _ClassVar[int]
+    DAILY_GUARD_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_GUARD_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_LOSS_MODE_FIELD_NUMBER: _ClassVar[int]
+    WARN_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PROFIT_TARGET_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_TRADING_DAYS_FIELD_NUMBER: _ClassVar[int]
+    BEST_DAY_SHARE_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_PER_SIDE_FIELD_NUMBER: _ClassVar[int]
+    LEVERAGE_FIELD_NUMBER: _ClassVar[int]
+    CONTRACTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    NEWS_MINUTES_FIELD_NUMBER: _ClassVar[int]
+    WEEKEND_HOLDING_FIELD_NUMBER: _ClassVar[int]
+    WEEKEND_CLOSING_FIELD_NUMBER: _ClassVar[int]
+    GAP_TRADING_FIELD_NUMBER: _ClassVar[int]
+    GAP_MINUTES_FIELD_NUMBER: _ClassVar[int]
+    INACTIVITY_DAYS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TRADE_DAYS_FIELD_NUMBER: _ClassVar[int]
+    LIMBO_FROM_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    LIMBO_DAYS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    firm: str
+    product: str
+    time_zone: str
+    daily_loss: str
+    daily_guard: str
+    total_loss: str
+    total_guard: str
+    total_loss_mode: str
+    warn_share: str
+    profit_target: str
+    minimum_trading_days: int
+    best_day_share: str
+    commission_per_side: str
+    leverage: str
+    contracts: _containers.RepeatedCompositeFieldContainer[ContractTerms]
+    max_open_orders: int
+    news_minutes: int
+    weekend_holding: bool
+    weekend_closing: str
+    gap_trading: str
+    gap_minutes: int
+    inactivity_days: int
+    first_trade_days: int
+    limbo_from_fraction: str
+    limbo_days: int
+    sources: _containers.RepeatedCompositeFieldContainer[RuleSource]
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., firm: _Optional[str] = ..., product: _Optional[str] = ..., time_zone: _Optional[str] = ..., daily_loss: _Optional[str] = ..., daily_guard: _Optional[str] = ..., total_loss: _Optional[str] = ..., total_guard: _Optional[str] = ..., total_loss_mode: _Optional[str] = ..., warn_share: _Optional[str] = ..., profit_target: _Optional[str] = ..., minimum_trading_days: _Optional[int] = ..., best_day_share: _Optional[str] = ..., commission_per_side: _Optional[str] = ..., leverage: _Optional[str] = ..., contracts: _Optional[_Iterable[_Union[ContractTerms, _Mapping]]] = ..., max_open_orders: _Optional[int] = ..., news_minutes: _Optional[int] = ..., weekend_holding: _Optional[bool] = ..., weekend_closing: _Optional[str] = ..., gap_trading: _Optional[str] = ..., gap_minutes: _Optional[int] = ..., inactivity_days: _Optional[int] = ..., first_trade_days: _Optional[int] = ..., limbo_from_fraction: _Optional[str] = ..., limbo_days: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[RuleSource, _Mapping]]] = ...) -> None: ...
+
+class ContractTerms(_message.Message):
+    __slots__ = ("symbol", "firm_symbol", "units_per_lot", "min_lots", "lot_step", "max_lots")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    FIRM_SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    UNITS_PER_LOT_FIELD_NUMBER: _ClassVar[int]
+    MIN_LOTS_FIELD_NUMBER: _ClassVar[int]
+    LOT_STEP_FIELD_NUMBER: _ClassVar[int]
+    MAX_LOTS_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    firm_symbol: str
+    units_per_lot: str
+    min_lots: str
+    lot_step: str
+    max_lots: str
+    def __init__(self, symbol: _Optional[str] = ..., firm_symbol: _Optional[str] = ..., units_per_lot: _Optional[str] = ..., min_lots: _Optional[str] = ..., lot_step: _Optional[str] = ..., max_lots: _Optional[str] = ...) -> None: ...
+
+class RuleSource(_message.Message):
+    __slots__ = ("rule", "label", "read_on", "where")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    READ_ON_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    label: str
+    read_on: str
+    where: str
+    def __init__(self, rule: _Optional[str] = ..., label: _Optional[str] = ..., read_on: _Optional[str] = ..., where: _Optional[str] = ...) -> None: ...
+
+class GetKillSwitchRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetKillSwitchRequest(_message.Message):
+    __slots__ = ("level", "by", "reason")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    level: KillLevel
+    by: str
+    reason: str
+    def __init__(self, level: _Optional[_Union[KillLevel, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LiftLatchRequest(_message.Message):
+    __slots__ = ("account", "kind", "reason", "by")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    kind: LatchKind
+    reason: str
+    by: str
+    def __init__(self, account: _Optional[str] = ..., kind: _Optional[_Union[LatchKind, str]] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class LiftLatchResponse(_message.Message):
+    __slots__ = ("account", "kind", "lifted")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LIFTED_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    kind: LatchKind
+    lifted: int
+    def __init__(self, account: _Optional[str] = ..., kind: _Optional[_Union[LatchKind, str]] = ..., lifted: _Optional[int] = ...) -> None: ...
+
+class CreateAccountRequest(_message.Message):
+    __slots__ = ("id", "kind", "initial_capital", "name", "pack", "by")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_CAPITAL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    kind: AccountKind
+    initial_capital: str
+    name: str
+    pack: str
+    by: str
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[AccountKind, str]] = ..., initial_capital: _Optional[str] = ..., name: _Optional[str] = ..., pack: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class Account(_message.Message):
+    __slots__ = ("id", "name", "kind", "book", "pack", "time_zone", "initial_capital", "created_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_CAPITAL_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    kind: AccountKind
+    book: Book
+    pack: str
+    time_zone: str
+    initial_capital: str
+    created_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[AccountKind, str]] = ..., book: _Optional[_Union[Book, str]] = ..., pack: _Optional[str] = ..., time_zone: _Optional[str] = ..., initial_capital: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListAccountsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAccountsResponse(_message.Message):
+    __slots__ = ("accounts", "default")
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[Account]
+    default: str
+    def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ..., default: _Optional[str] = ...) -> None: ...
+
+class ReportAccountRequest(_message.Message):
+    __slots__ = ("account", "balance", "equity", "midnight_balance", "trading_days", "positions", "by")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_FIELD_NUMBER: _ClassVar[int]
+    MIDNIGHT_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    TRADING_DAYS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    balance: str
+    equity: str
+    midnight_balance: str
+    trading_days: int
+    positions: _containers.RepeatedCompositeFieldContainer[ReportedPosition]
+    by: str
+    def __init__(self, account: _Optional[str] = ..., balance: _Optional[str] = ..., equity: _Optional[str] = ..., midnight_balance: _Optional[str] = ..., trading_days: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[ReportedPosition, _Mapping]]] = ..., by: _Optional[str] = ...) -> None: ...
+
+class ReportedPosition(_message.Message):
+    __slots__ = ("symbol", "direction", "quantity", "entry", "stop_loss", "take_profit")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    STOP_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TAKE_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    direction: Direction
+    quantity: str
+    entry: str
+    stop_loss: str
+    take_profit: str
+    def __init__(self, symbol: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., quantity: _Optional[str] = ..., entry: _Optional[str] = ..., stop_loss: _Optional[str] = ..., take_profit: _Optional[str] = ...) -> None: ...
+
+class GenerateSignalsRequest(_message.Message):
+    __slots__ = ("symbol", "symbols", "slot", "mode", "account", "interval")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    slot: _timestamp_pb2.Timestamp
+    mode: Mode
+    account: str
+    interval: str
+    def __init__(self, symbol: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ..., slot: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mode: _Optional[_Union[Mode, str]] = ..., account: _Optional[str] = ..., interval: _Optional[str] = ...) -> None: ...
+
+class GenerateSignalsResponse(_message.Message):
+    __slots__ = ("signals",)
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    signals: _containers.RepeatedCompositeFieldContainer[Signal]
+    def __init__(self, signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ...) -> None: ...
+
+class Signal(_message.Message):
+    __slots__ = ("id", "account", "book", "symbol", "slot", "timestamp", "as_of", "interval", "window", "strategy", "variant", "mode", "runtime_mode", "direction", "confidence", "calibrated_confidence", "tier", "threshold", "synthesis", "synthesis_reason", "reasoning", "entry", "stop_loss", "take_profit", "stop_first", "quantity", "lots", "risk_usd", "size_limit", "vetoes", "degraded", "degradations", "ftmo_compliant", "price", "change_24h_percent", "source", "synthetic", "executed", "llm", "coverage", "votes", "timings_ms", "versions")
+    class TimingsMsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_MODE_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATED_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    SYNTHESIS_FIELD_NUMBER: _ClassVar[int]
+    SYNTHESIS_REASON_FIELD_NUMBER: _ClassVar[int]
+    REASONING_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    STOP_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TAKE_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIRST_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    LOTS_FIELD_NUMBER: _ClassVar[int]
+    RISK_USD_FIELD_NUMBER: _ClassVar[int]
+    SIZE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    VETOES_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    DEGRADATIONS_FIELD_NUMBER: _ClassVar[int]
+    FTMO_COMPLIANT_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_24H_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SYNTHETIC_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_FIELD_NUMBER: _ClassVar[int]
+    LLM_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    VOTES_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_MS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    account: str
+    book: Book
+    symbol: str
+    slot: _timestamp_pb2.Timestamp
+    timestamp: _timestamp_pb2.Timestamp
+    as_of: _timestamp_pb2.Timestamp
+    interval: str
+    window: int
+    strategy: Strategy
+    variant: Variant
+    mode: Mode
+    runtime_mode: RuntimeMode
+    direction: Direction
+    confidence: float
+    calibrated_confidence: float
+    tier: Tier
+    threshold: float
+    synthesis: Synthesis
+    synthesis_reason: str
+    reasoning: str
+    entry: str
+    stop_loss: str
+    take_profit: str
+    stop_first: float
+    quantity: str
+    lots: str
+    risk_usd: str
+    size_limit: str
+    vetoes: _containers.RepeatedCompositeFieldContainer[Veto]
+    degraded: bool
+    degradations: _containers.RepeatedCompositeFieldContainer[Degradation]
+    ftmo_compliant: bool
+    price: str
+    change_24h_percent: float
+    source: str
+    synthetic: bool
+    executed: bool
+    llm: LlmUse
+    coverage: float
+    votes: _containers.RepeatedCompositeFieldContainer[Vote]
+    timings_ms: _containers.ScalarMap[str, float]
+    versions: _containers.RepeatedCompositeFieldContainer[Version]
+    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., book: _Optional[_Union[Book, str]] = ..., symbol: _Optional[str] = ..., slot: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., runtime_mode: _Optional[_Union[RuntimeMode, str]] = ..., direction: _Optional[_Union[Direction, str]] = ..., confidence: _Optional[float] = ..., calibrated_confidence: _Optional[float] = ..., tier: _Optional[_Union[Tier, str]] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, str]] = ..., synthesis_reason: _Optional[str] = ..., reasoning: _Optional[str] = ..., entry: _Optional[str] = ..., stop_loss: _Optional[str] = ..., take_profit: _Optional[str] = ..., stop_first: _Optional[float] = ..., quantity: _Optional[str] = ..., lots: _Optional[str] = ..., risk_usd: _Optional[str] = ..., size_limit: _Optional[str] = ..., vetoes: _Optional[_Iterable[_Union[Veto, _Mapping]]] = ..., degraded: _Optional[bool] = ..., degradations: _Optional[_Iterable[_Union[Degradation, _Mapping]]] = ..., ftmo_compliant: _Optional[bool] = ..., price: _Optional[str] = ..., change_24h_percent: _Optional[float] = ..., source: _Optional[str] = ..., synthetic: _Optional[bool] = ..., executed: _Optional[bool] = ..., llm: _Optional[_Union[LlmUse, _Mapping]] = ..., coverage: _Optional[float] = ..., votes: _Optional[_Iterable[_Union[Vote, _Mapping]]] = ..., timings_ms: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ...) -> None: ...
+
+class LlmUse(_message.Message):
+    __slots__ = ("model", "cost_usd", "input_tokens", "cached_tokens", "output_tokens", "attempts", "latency_ms")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    cost_usd: str
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    attempts: int
+    latency_ms: float
+    def __init__(self, model: _Optional[str] = ..., cost_usd: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., attempts: _Optional[int] = ..., latency_ms: _Optional[float] = ...) -> None: ...
+
+class Vote(_message.Message):
+    __slots__ = ("theory", "vote", "pull", "words", "problem")
+    THEORY_FIELD_NUMBER: _ClassVar[int]
+    VOTE_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    theory: str
+    vote: float
+    pull: float
+    words: str
+    problem: str
+    def __init__(self, theory: _Optional[str] = ..., vote: _Optional[float] = ..., pull: _Optional[float] = ..., words: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class Version(_message.Message):
+    __slots__ = ("part", "version")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    part: str
+    version: str
+    def __init__(self, part: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class GetSignalRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListSignalsRequest(_message.Message):
+    __slots__ = ("symbol", "direction", "variant", "tier", "book", "account", "since", "until", "cursor", "limit")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    direction: Direction
+    variant: Variant
+    tier: Tier
+    book: Book
+    account: str
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    cursor: int
+    limit: int
+    def __init__(self, symbol: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., tier: _Optional[_Union[Tier, str]] = ..., book: _Optional[_Union[Book, str]] = ..., account: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cursor: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListSignalsResponse(_message.Message):
+    __slots__ = ("signals", "next_cursor")
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    signals: _containers.RepeatedCompositeFieldContainer[Signal]
+    next_cursor: int
+    def __init__(self, signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...
+
+class ExplainSignalRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("direction", "sentences", "moved", "stopped_by", "change", "without")
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_BY_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    direction: Direction
+    sentences: _containers.RepeatedScalarFieldContainer[str]
+    moved: _containers.RepeatedCompositeFieldContainer[Vote]
+    stopped_by: Veto
+    change: Change
+    without: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, direction: _Optional[_Union[Direction, str]] = ..., sentences: _Optional[_Iterable[str]] = ..., moved: _Optional[_Iterable[_Union[Vote, _Mapping]]] = ..., stopped_by: _Optional[_Union[Veto, _Mapping]] = ..., change: _Optional[_Union[Change, _Mapping]] = ..., without: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("what", "before", "after", "outcome")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    before: float
+    after: float
+    outcome: Direction
+    def __init__(self, what: _Optional[str] = ..., before: _Optional[float] = ..., after: _Optional[float] = ..., outcome: _Optional[_Union[Direction, str]] = ...) -> None: ...
+
+class StreamSignalsRequest(_message.Message):
+    __slots__ = ("after",)
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    def __init__(self, after: _Optional[int] = ...) -> None: ...
+
+class SignalEvent(_message.Message):
+    __slots__ = ("sequence", "signal")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    signal: Signal
+    def __init__(self, sequence: _Optional[int] = ..., signal: _Optional[_Union[Signal, _Mapping]] = ...) -> None: ...
+
+class MarkExecutedRequest(_message.Message):
+    __slots__ = ("id", "by")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    by: str
+    def __init__(self, id: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class GetSpendRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SpendStatus(_message.Message):
+    __slots__ = ("day", "day_spent_usd", "day_cap_usd", "day_calls", "day_alarm", "month", "month_spent_usd", "month_cap_usd", "month_calls", "month_alarm", "in_flight", "day_resets_at", "month_resets_at")
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    DAY_SPENT_USD_FIELD_NUMBER: _ClassVar[int]
+    DAY_CAP_USD_FIELD_NUMBER: _ClassVar[int]
+    DAY_CALLS_FIELD_NUMBER: _ClassVar[int]
+    DAY_ALARM_FIELD_NUMBER: _ClassVar[int]
+    MONTH_FIELD_NUMBER: _ClassVar[int]
+    MONTH_SPENT_USD_FIELD_NUMBER: _ClassVar[int]
+    MONTH_CAP_USD_FIELD_NUMBER: _ClassVar[int]
+    MONTH_CALLS_FIELD_NUMBER: _ClassVar[int]
+    MONTH_ALARM_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    DAY_RESETS_AT_FIELD_NUMBER: _ClassVar[int]
+    MONTH_RESETS_AT_FIELD_NUMBER: _ClassVar[int]
+    day: str
+    day_spent_usd: str
+    day_cap_usd: str
+    day_calls: int
+    day_alarm: bool
+    month: str
+    month_spent_usd: str
+    month_cap_usd: str
+    month_calls: int
+    month_alarm: bool
+    in_flight: int
+    day_resets_at: _timestamp_pb2.Timestamp
+    month_resets_at: _timestamp_pb2.Timestamp
+    def __init__(self, day: _Optional[str] = ..., day_spent_usd: _Optional[str] = ..., day_cap_usd: _Optional[str] = ..., day_calls: _Optional[int] = ..., day_alarm: _Optional[bool] = ..., month: _Optional[str] = ..., month_spent_usd: _Optional[str] = ..., month_cap_usd: _Optional[str] = ..., month_calls: _Optional[int] = ..., month_alarm: _Optional[bool] = ..., in_flight: _Optional[int] = ..., day_resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., month_resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -143,3 +143,803 @@ class AnalysisService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class RiskServiceStub:
+    """Watches the account: what the firm's rules leave, and the switch that stops everything.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetRisk = channel.unary_unary(
+                '/crpbot.v1.RiskService/GetRisk',
+                request_serializer=protos_dot_crpbot__pb2.GetRiskRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.RiskReport.FromString,
+                _registered_method=True)
+        self.CheckTrade = channel.unary_unary(
+                '/crpbot.v1.RiskService/CheckTrade',
+                request_serializer=protos_dot_crpbot__pb2.CheckTradeRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.TradeCheck.FromString,
+                _registered_method=True)
+        self.ListRulePacks = channel.unary_unary(
+                '/crpbot.v1.RiskService/ListRulePacks',
+                request_serializer=protos_dot_crpbot__pb2.ListRulePacksRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListRulePacksResponse.FromString,
+                _registered_method=True)
+        self.GetKillSwitch = channel.unary_unary(
+                '/crpbot.v1.RiskService/GetKillSwitch',
+                request_serializer=protos_dot_crpbot__pb2.GetKillSwitchRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.KillSwitch.FromString,
+                _registered_method=True)
+        self.SetKillSwitch = channel.unary_unary(
+                '/crpbot.v1.RiskService/SetKillSwitch',
+                request_serializer=protos_dot_crpbot__pb2.SetKillSwitchRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.KillSwitch.FromString,
+                _registered_method=True)
+        self.LiftLatch = channel.unary_unary(
+                '/crpbot.v1.RiskService/LiftLatch',
+                request_serializer=protos_dot_crpbot__pb2.LiftLatchRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.LiftLatchResponse.FromString,
+                _registered_method=True)
+
+
+class RiskServiceServicer:
+    """Watches the account: what the firm's rules leave, and the switch that stops everything.
+    """
+
+    def GetRisk(self, request, context):
+        """How an account stands: state, headroom, windows, progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckTrade(self, request, context):
+        """Would this trade be allowed now, at which size, and which rule decides. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRulePacks(self, request, context):
+        """Lists the rule packs with their sources.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKillSwitch(self, request, context):
+        """How the kill switch stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetKillSwitch(self, request, context):
+        """Sets the kill switch. When it has returned, nothing that the level forbids becomes visible on any gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftLatch(self, request, context):
+        """Lifts what has tripped and stays so; only a person should.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RiskServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetRisk': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRisk,
+                    request_deserializer=protos_dot_crpbot__pb2.GetRiskRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.RiskReport.SerializeToString,
+            ),
+            'CheckTrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckTrade,
+                    request_deserializer=protos_dot_crpbot__pb2.CheckTradeRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.TradeCheck.SerializeToString,
+            ),
+            'ListRulePacks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRulePacks,
+                    request_deserializer=protos_dot_crpbot__pb2.ListRulePacksRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListRulePacksResponse.SerializeToString,
+            ),
+            'GetKillSwitch': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKillSwitch,
+                    request_deserializer=protos_dot_crpbot__pb2.GetKillSwitchRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.KillSwitch.SerializeToString,
+            ),
+            'SetKillSwitch': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetKillSwitch,
+                    request_deserializer=protos_dot_crpbot__pb2.SetKillSwitchRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.KillSwitch.SerializeToString,
+            ),
+            'LiftLatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftLatch,
+                    request_deserializer=protos_dot_crpbot__pb2.LiftLatchRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.LiftLatchResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crpbot.v1.RiskService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crpbot.v1.RiskService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class RiskService:
+    """Watches the account: what the firm's rules leave, and the switch that stops everything.
+    """
+
+    @staticmethod
+    def GetRisk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.RiskService/GetRisk',
+            protos_dot_crpbot__pb2.GetRiskRequest.SerializeToString,
+            protos_dot_crpbot__pb2.RiskReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckTrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.RiskService/CheckTrade',
+            protos_dot_crpbot__pb2.CheckTradeRequest.SerializeToString,
+            protos_dot_crpbot__pb2.TradeCheck.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRulePacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.RiskService/ListRulePacks',
+            protos_dot_crpbot__pb2.ListRulePacksRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListRulePacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKillSwitch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.RiskService/GetKillSwitch',
+            protos_dot_crpbot__pb2.GetKillSwitchRequest.SerializeToString,
+            protos_dot_crpbot__pb2.KillSwitch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetKillSwitch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.RiskService/SetKillSwitch',
+            protos_dot_crpbot__pb2.SetKillSwitchRequest.SerializeToString,
+            protos_dot_crpbot__pb2.KillSwitch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftLatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.RiskService/LiftLatch',
+            protos_dot_crpbot__pb2.LiftLatchRequest.SerializeToString,
+            protos_dot_crpbot__pb2.LiftLatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class AccountServiceStub:
+    """Accounts: traded here on paper, or held at a firm and told about.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CreateAccount = channel.unary_unary(
+                '/crpbot.v1.AccountService/CreateAccount',
+                request_serializer=protos_dot_crpbot__pb2.CreateAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Account.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/crpbot.v1.AccountService/ListAccounts',
+                request_serializer=protos_dot_crpbot__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.ReportAccount = channel.unary_unary(
+                '/crpbot.v1.AccountService/ReportAccount',
+                request_serializer=protos_dot_crpbot__pb2.ReportAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.RiskReport.FromString,
+                _registered_method=True)
+
+
+class AccountServiceServicer:
+    """Accounts: traded here on paper, or held at a firm and told about.
+    """
+
+    def CreateAccount(self, request, context):
+        """Makes an account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """Lists the accounts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportAccount(self, request, context):
+        """Takes what the holder of a reported account tells, and answers how it stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AccountServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CreateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAccount,
+                    request_deserializer=protos_dot_crpbot__pb2.CreateAccountRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Account.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=protos_dot_crpbot__pb2.ListAccountsRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'ReportAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportAccount,
+                    request_deserializer=protos_dot_crpbot__pb2.ReportAccountRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.RiskReport.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crpbot.v1.AccountService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crpbot.v1.AccountService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AccountService:
+    """Accounts: traded here on paper, or held at a firm and told about.
+    """
+
+    @staticmethod
+    def CreateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.AccountService/CreateAccount',
+            protos_dot_crpbot__pb2.CreateAccountRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Account.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.AccountService/ListAccounts',
+            protos_dot_crpbot__pb2.ListAccountsRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.AccountService/ReportAccount',
+            protos_dot_crpbot__pb2.ReportAccountRequest.SerializeToString,
+            protos_dot_crpbot__pb2.RiskReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class SignalServiceStub:
+    """Decides on markets: readings become a signal or a HOLD, stored with all that it rests on.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GenerateSignals = channel.unary_unary(
+                '/crpbot.v1.SignalService/GenerateSignals',
+                request_serializer=protos_dot_crpbot__pb2.GenerateSignalsRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.GenerateSignalsResponse.FromString,
+                _registered_method=True)
+        self.GetSignal = channel.unary_unary(
+                '/crpbot.v1.SignalService/GetSignal',
+                request_serializer=protos_dot_crpbot__pb2.GetSignalRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Signal.FromString,
+                _registered_method=True)
+        self.ListSignals = channel.unary_unary(
+                '/crpbot.v1.SignalService/ListSignals',
+                request_serializer=protos_dot_crpbot__pb2.ListSignalsRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListSignalsResponse.FromString,
+                _registered_method=True)
+        self.ExplainSignal = channel.unary_unary(
+                '/crpbot.v1.SignalService/ExplainSignal',
+                request_serializer=protos_dot_crpbot__pb2.ExplainSignalRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Explanation.FromString,
+                _registered_method=True)
+        self.StreamSignals = channel.unary_stream(
+                '/crpbot.v1.SignalService/StreamSignals',
+                request_serializer=protos_dot_crpbot__pb2.StreamSignalsRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.SignalEvent.FromString,
+                _registered_method=True)
+        self.MarkExecuted = channel.unary_unary(
+                '/crpbot.v1.SignalService/MarkExecuted',
+                request_serializer=protos_dot_crpbot__pb2.MarkExecutedRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Signal.FromString,
+                _registered_method=True)
+        self.GetSpend = channel.unary_unary(
+                '/crpbot.v1.SignalService/GetSpend',
+                request_serializer=protos_dot_crpbot__pb2.GetSpendRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.SpendStatus.FromString,
+                _registered_method=True)
+
+
+class SignalServiceServicer:
+    """Decides on markets: readings become a signal or a HOLD, stored with all that it rests on.
+    """
+
+    def GenerateSignals(self, request, context):
+        """Decides on one symbol or several. What was decided for a slot already is the answer for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSignal(self, request, context):
+        """One decision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSignals(self, request, context):
+        """Decisions, newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainSignal(self, request, context):
+        """Why a decision, in plain words, and the smallest change that would have changed it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamSignals(self, request, context):
+        """Every decision after a number, then each new one as it is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkExecuted(self, request, context):
+        """The trader took a signal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSpend(self, request, context):
+        """What the language model has cost, against its caps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SignalServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GenerateSignals': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateSignals,
+                    request_deserializer=protos_dot_crpbot__pb2.GenerateSignalsRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.GenerateSignalsResponse.SerializeToString,
+            ),
+            'GetSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSignal,
+                    request_deserializer=protos_dot_crpbot__pb2.GetSignalRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Signal.SerializeToString,
+            ),
+            'ListSignals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSignals,
+                    request_deserializer=protos_dot_crpbot__pb2.ListSignalsRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListSignalsResponse.SerializeToString,
+            ),
+            'ExplainSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainSignal,
+                    request_deserializer=protos_dot_crpbot__pb2.ExplainSignalRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Explanation.SerializeToString,
+            ),
+            'StreamSignals': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSignals,
+                    request_deserializer=protos_dot_crpbot__pb2.StreamSignalsRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.SignalEvent.SerializeToString,
+            ),
+            'MarkExecuted': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkExecuted,
+                    request_deserializer=protos_dot_crpbot__pb2.MarkExecutedRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Signal.SerializeToString,
+            ),
+            'GetSpend': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSpend,
+                    request_deserializer=protos_dot_crpbot__pb2.GetSpendRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.SpendStatus.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crpbot.v1.SignalService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crpbot.v1.SignalService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SignalService:
+    """Decides on markets: readings become a signal or a HOLD, stored with all that it rests on.
+    """
+
+    @staticmethod
+    def GenerateSignals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.SignalService/GenerateSignals',
+            protos_dot_crpbot__pb2.GenerateSignalsRequest.SerializeToString,
+            protos_dot_crpbot__pb2.GenerateSignalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.SignalService/GetSignal',
+            protos_dot_crpbot__pb2.GetSignalRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Signal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSignals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.SignalService/ListSignals',
+            protos_dot_crpbot__pb2.ListSignalsRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListSignalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.SignalService/ExplainSignal',
+            protos_dot_crpbot__pb2.ExplainSignalRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Explanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSignals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/crpbot.v1.SignalService/StreamSignals',
+            protos_dot_crpbot__pb2.StreamSignalsRequest.SerializeToString,
+            protos_dot_crpbot__pb2.SignalEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkExecuted(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.SignalService/MarkExecuted',
+            protos_dot_crpbot__pb2.MarkExecutedRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Signal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSpend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.SignalService/GetSpend',
+            protos_dot_crpbot__pb2.GetSpendRequest.SerializeToString,
+            protos_dot_crpbot__pb2.SpendStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

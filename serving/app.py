@@ -17,30 +17,43 @@ from typing import TYPE_CHECKING
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
+from api.operation import Operation, remember
+from api.operations import account_operations, analysis_operations, risk_operations, signal_operations
 from api.readiness import Check, Readiness
 from core.adapters.fits import FitFolder
+from core.adapters.ledger.accounts import StoredAccounts
 from core.adapters.ledger.chain import AuditEvent
+from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger, Run
+from core.adapters.ledger.signal_reads import Signals
 from core.analyzers import discover
 from core.desk import Defaults, Desk
 from core.errors import Code, CrpbotError
 from core.market import instant
 from core.panel import LocalAnalysts, warm_up
-from core.ports import Analysts, Contexts, Market
+from core.ports import Analysts, Contexts, Exchange
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
+from core.signal_reader import SignalReader
 from serving.analysts import samples
 from serving.configuration import load
 from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
 from serving.logs import configure_logging
+from serving.risk import build_risk_desk, market_clock, seed_accounts
 from serving.session import kernel_folder, token_file
+from serving.signals import build_signal_desk
 
 if TYPE_CHECKING:
+    from core.adapters.coinbase import CoinbaseMarket
     from core.adapters.coingecko import CoinGecko
 
 
-def build_market(settings: Settings) -> tuple[Market, Callable[[], datetime]]:
+Source = tuple[Exchange, Callable[[], datetime]]
+"""A market and its clock."""
+
+
+def build_market(settings: Settings) -> Source:
     """The settings' market and its clock: a replayed market brings its own."""
     if settings.market.provider == "replay":
         from core.adapters.replay import ReplayMarket
@@ -48,39 +61,48 @@ def build_market(settings: Settings) -> tuple[Market, Callable[[], datetime]]:
         replay = ReplayMarket(settings.market.replay_folder)
         return replay, lambda: instant(replay.now_ms())
     if settings.market.provider == "coinbase":
-        from core.adapters.coinbase import CoinbaseMarket
-        from core.adapters.coinbase_key import CdpKey
-        from core.adapters.exchange_http import Pace
-
-        own = settings.coinbase
-        name, private = own.api_key_name, own.api_private_key
-        if (name is None) != (private is None):
-            raise CrpbotError(
-                Code.FAILED_PRECONDITION,
-                "COINBASE_API_KEY_NAME and COINBASE_API_PRIVATE_KEY make one key: set both, or neither",
-                reason="HALF_A_KEY",
-            )
-        coinbase = CoinbaseMarket(
-            own.base_url,
-            key=CdpKey(name.get_secret_value(), private.get_secret_value()) if name and private else None,
-            pace=Pace(requests_per_second=own.requests_per_second),
-            candles_per_request=own.candles_per_request,
-        )
-        return coinbase, lambda: datetime.now(UTC)
+        return build_coinbase(settings), lambda: datetime.now(UTC)
     from core.adapters.synthetic import SyntheticMarket
 
     return SyntheticMarket(settings.market.synthetic_seed), lambda: datetime.now(UTC)
+
+
+def build_coinbase(settings: Settings) -> CoinbaseMarket:
+    """The exchange, with the key where one is set."""
+    from core.adapters.coinbase import CoinbaseMarket
+    from core.adapters.coinbase_key import CdpKey
+    from core.adapters.exchange_http import Pace
+
+    own = settings.coinbase
+    name, private = own.api_key_name, own.api_private_key
+    if (name is None) != (private is None):
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION,
+            "COINBASE_API_KEY_NAME and COINBASE_API_PRIVATE_KEY make one key: set both, or neither",
+            reason="HALF_A_KEY",
+        )
+    return CoinbaseMarket(
+        own.base_url,
+        key=CdpKey(name.get_secret_value(), private.get_secret_value()) if name and private else None,
+        pace=Pace(requests_per_second=own.requests_per_second),
+        candles_per_request=own.candles_per_request,
+    )
 
 
 def build_contexts(settings: Settings) -> CoinGecko | None:
     """The facts of the whole market, where the candles are of it. For the gateway alone: their file has one writer."""
     if settings.market.provider in {"synthetic", "replay"} or not settings.coingecko.enabled:
         return None
+    return build_coingecko(settings, settings.runtime.state_folder.resolve() / "market_facts.json")
+
+
+def build_coingecko(settings: Settings, file: Path) -> CoinGecko:
+    """The sources of those facts; what they told and what they cost is kept in the file."""
     from core.adapters.coingecko import CoinGecko
 
     key = settings.coingecko.api_key
     return CoinGecko(
-        settings.runtime.state_folder.resolve() / "market_facts.json",
+        file,
         api_key=key.get_secret_value() if key else None,
         base_url=settings.coingecko.base_url,
         fear_greed_url=settings.coingecko.fear_greed_url,
@@ -88,17 +110,19 @@ def build_contexts(settings: Settings) -> CoinGecko | None:
     )
 
 
-def build_desk(settings: Settings, analysts: Analysts, contexts: Contexts | None = None) -> Desk:
-    """The desk over the settings' market, its facts and the given analysts."""
-    market, now = build_market(settings)
+def build_desk(
+    settings: Settings, analysts: Analysts, contexts: Contexts | None = None, *, source: Source | None = None
+) -> Desk:
+    """The desk over a market (that of the settings where none is given), its facts and the given analysts."""
+    market, now = source or build_market(settings)
     defaults = Defaults(settings.market.interval, settings.market.window)
     return Desk(market=market, analysts=analysts, now=now, defaults=defaults, contexts=contexts)
 
 
-def build_local_desk(settings: Settings, contexts: Contexts | None = None) -> Desk:
+def build_local_desk(settings: Settings, contexts: Contexts | None = None, *, source: Source | None = None) -> Desk:
     """The desk without Ray: everything in this process."""
     analysts = LocalAnalysts(time.monotonic, FitFolder(fit_folder(settings)).library)
-    return build_desk(settings, analysts, contexts)
+    return build_desk(settings, analysts, contexts, source=source)
 
 
 def fit_folder(settings: Settings) -> Path:
@@ -140,25 +164,28 @@ async def problem_of(ledger: Ledger) -> str | None:
 async def run_gateway(settings: Settings) -> None:
     """The gateway process, until SIGTERM or SIGINT."""
     ledger = await open_ledger(settings)
-    checks: dict[str, Check] = {"ledger": lambda: problem_of(ledger)}
+    source = build_market(settings)
+    market = source[0]
+    checks: dict[str, Check] = {"ledger": lambda: problem_of(ledger), "market": market.problem}
     contexts = build_contexts(settings)
     if contexts is not None:
         contexts.wake()
     if settings.serving.mode == "inprocess":
         await asyncio.to_thread(warm_up, samples(), tuple(discover()))
-        desk = build_local_desk(settings, contexts)
+        desk = build_local_desk(settings, contexts, source=source)
         following = None
     else:
         from serving.link import RayLink
 
         analysts = ServeAnalysts(build_groups(settings))
-        desk = build_desk(settings, analysts, contexts)
+        desk = build_desk(settings, analysts, contexts, source=source)
         checks["analysts"] = analysts.problem
         following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder).run())
+    metrics = Metrics()
     gateway = Gateway(
-        desk,
+        await build_operations(settings, desk=desk, source=source, ledger=ledger, metrics=metrics),
         readiness=Readiness(checks),
-        metrics=Metrics(),
+        metrics=metrics,
         http=Address(settings.http.host, settings.http.port),
         grpc=Address(settings.grpc.host, settings.grpc.port),
         timeout_seconds=settings.serving.analysis_deadline_seconds,
@@ -174,6 +201,32 @@ async def run_gateway(settings: Settings) -> None:
         if contexts is not None:
             await contexts.close()
         await ledger.close()
+
+
+async def build_operations(
+    settings: Settings, *, desk: Desk, source: Source, ledger: Ledger, metrics: Metrics
+) -> tuple[Operation, ...]:
+    """Everything that this server can be asked, over its ledger; what has a key is done once."""
+    market, now = source
+    await seed_accounts(ledger)
+    clock = market_clock(settings, now, newest_ms=await StoredAccounts(ledger).newest_steady_ms())
+    risk = build_risk_desk(settings, ledger, market, clock)
+    signals = build_signal_desk(
+        settings,
+        desk=desk,
+        market=market,
+        risk=risk,
+        ledger=ledger,
+        clock=clock,
+        library=FitFolder(fit_folder(settings)).library,
+    )
+    operations = (
+        *analysis_operations(desk, metrics),
+        *risk_operations(risk),
+        *account_operations(risk),
+        *signal_operations(signals, SignalReader(Signals(ledger), clock)),
+    )
+    return tuple(remember(each, Idempotency(ledger), clock) for each in operations)
 
 
 def compile_kernels(processes: int) -> None:

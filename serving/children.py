@@ -28,16 +28,18 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else ""
 
 
-def spawn(folder: Path, name: str, environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[bytes]:
-    """`python -m ARGUMENTS`, a process that dies with us and logs to its own file."""
+def spawn(
+    folder: Path, name: str, environment: Mapping[str, str], *arguments: str, shown: bool = False
+) -> subprocess.Popen[bytes]:
+    """`python -m ARGUMENTS`, a process that dies with us and logs to its own file; `shown` prints where we do."""
     with log_file(folder, name).open("ab") as log:
         return subprocess.Popen(  # noqa: S603  # our own interpreter and module
             # -P: the folder in which the user stands may hold modules of the same names as ours
             [sys.executable, "-P", "-m", *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=None if shown else log,  # errors go into the log all the same
+            stderr=log,
             start_new_session=True,  # a terminal's Ctrl-C comes to the supervisor alone, which ends the rest in order
             preexec_fn=die_with_parent,  # noqa: PLW1509  # the supervisor has one thread here: no step is shown
         )

@@ -14,6 +14,7 @@ from core.errors import Code, CrpbotError
 from core.settings import Settings
 from serving.children import ended_well, failure, last_line, log_file, spawn
 from serving.cluster import Cluster
+from serving.companion import scheduler
 from serving.orders import Orders, Stopped
 from serving.preflight import check_ports, claim, end_earlier_run, wanted_ports
 from serving.probe import readiness, server_url
@@ -61,7 +62,9 @@ class Progress(Protocol):
 class Supervisor:
     """One run of the server. State outside this process: the session file, and the children."""
 
-    def __init__(self, settings: Settings, progress: Progress, *, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress, *, environment: Mapping[str, str], shows_signals: bool = False
+    ) -> None:
         self._settings = settings
         self._progress = progress
         self._folder = settings.runtime.state_folder.resolve()
@@ -75,6 +78,9 @@ class Supervisor:
         self._cluster_lives = Restarts()
         self._gateway: subprocess.Popen[bytes] | None = None
         self._gateway_lives = Restarts()
+        self._scheduler = scheduler(
+            settings, self._folder, self._environment, shown=shows_signals, told=self._note_trouble
+        )
         self._trouble = ""
 
     def run(self, when_ready: Callable[[], None]) -> int:
@@ -190,7 +196,7 @@ class Supervisor:
         No part waits for another: a gateway that dies while Ray starts anew is mended meanwhile.
         """
         while not self._orders.end:
-            for mend in (self._mend_gateway, self._mend_cluster, self._keep_record):
+            for mend in (self._mend_gateway, self._mend_cluster, self._scheduler.mend, self._keep_record):
                 try:
                     mend()
                 except OSError as error:  # a full disk, no memory: it may pass, and what still runs goes on
@@ -234,6 +240,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """Drains the gateway, then ends Ray, then makes sure that nobody is left."""
+        self._scheduler.end()
         with self._step("end"):
             self._drain()
             if self._cluster is not None:
@@ -254,8 +261,8 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def _orphans(self) -> tuple[Process, ...]:
-        """Descendants of ours that are neither the gateway nor anything below it."""
-        keep = {os.getpid()}
+        """Descendants of ours that are neither the gateway nor anything below it, nor the scheduler."""
+        keep = {os.getpid(), *self._scheduler.pids}
         if self._gateway is not None:
             keep.add(self._gateway.pid)
             keep.update(process.pid for process in descendants(self._gateway.pid))
@@ -264,7 +271,7 @@ class Supervisor:
     def _children(self) -> set[int]:
         """The processes that we started and wait for ourselves."""
         gateway = set() if self._gateway is None else {self._gateway.pid}
-        return gateway | (set() if self._cluster is None else self._cluster.children)
+        return gateway | self._scheduler.pids | (set() if self._cluster is None else self._cluster.children)
 
     def _wait_until(self, condition: Callable[[], bool]) -> None:
         """Returns when the condition holds; an order to end, or whatever the condition raises, comes before that."""

@@ -100,6 +100,7 @@ class FakeCoinbase(LoopbackServer):
         self.keys: dict[str, PublicKey] = {}  # by name
         self.holes: dict[str, set[int]] = {}  # starts (ms) of minutes without a trade, by symbol
         self.halted: set[str] = set()
+        self.one_sided: set[str] = set()  # symbols that nobody offers for sale
         self.seen: deque[Seen] = deque(maxlen=100_000)
         self.refused: deque[str] = deque(maxlen=100)  # why tokens were not accepted
         self._plans: list[_Planned] = []
@@ -233,10 +234,11 @@ class FakeCoinbase(LoopbackServer):
         now = self.clock_ms()
         close = truth(symbol, np.array([now // MINUTE_MS * MINUTE_MS]))[3][0]
         at = datetime.fromtimestamp(now / 1_000, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        price = f"{close:.{MARKETS[symbol][1]}f}"
+        decimals = MARKETS[symbol][1]
+        price, ask = (f"{each:.{decimals}f}" for each in (close, close + 10.0**-decimals))
         words = {"trade_id": "995098663", "product_id": symbol, "side": "SELL", "exchange": "coinbase"}
         trade = {**words, "price": price, "size": "0.00064", "time": at, "bid": "", "ask": ""}
-        return _json({"trades": [trade], "best_bid": price, "best_ask": ""})
+        return _json({"trades": [trade], "best_bid": price, "best_ask": "" if symbol in self.one_sided else ask})
 
 
 def verify(key: PublicKey, algorithm: str, signed: bytes, signature: bytes) -> None:

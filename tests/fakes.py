@@ -12,7 +12,10 @@ import numpy as np
 
 from core.adapters.grid import closed_candles
 from core.analysis import CandleColumns, CcxtCandles, Findings, Reading
+from core.errors import CrpbotError
 from core.market import Candles, Windows
+from core.ports import Told
+from core.signal import Degradation
 
 NOW = datetime(2026, 3, 2, 12, 2, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1_000)
@@ -51,7 +54,7 @@ def as_ccxt(candles: Candles) -> CcxtCandles:
 
 
 class FakeMarket:
-    """Walks for every symbol, at once; only `SLOW_SYMBOL` takes its time."""
+    """Walks for every symbol, at once; only `SLOW_SYMBOL` takes its time. Doubted or refused is what a test says."""
 
     name = "fake"
     identity = "fake"
@@ -59,12 +62,24 @@ class FakeMarket:
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[str, ...], str, int]] = []
+        self.doubts: dict[str, tuple[Degradation, ...]] = {}
+        self.refusals: dict[str, CrpbotError] = {}
 
     async def latest(self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int) -> list[Candles]:
         self.asked.append((tuple(symbols), interval, count))
         if SLOW_SYMBOL in symbols:
             await asyncio.sleep(SLOW_SECONDS)
         return [walk_candles(symbol, interval, count, now_ms=now_ms) for symbol in symbols]
+
+    async def latest_each(
+        self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int
+    ) -> list[Told | CrpbotError]:
+        found = await self.latest(symbols, interval, count, now_ms=now_ms)
+        answers = (Told(candles, self.synthetic, self.doubts.get(candles.symbol, ())) for candles in found)
+        return [self.refusals.get(told.candles.symbol, told) for told in answers]
+
+    async def problem(self) -> str | None:
+        return None
 
 
 def telling_findings(symbol: str, price: float, theories: Sequence[str]) -> Findings:

@@ -30,6 +30,7 @@ from protos.crpbot_pb2 import AnalyzeRequest
 from protos.crpbot_pb2_grpc import AnalysisServiceStub
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
+from api.operations import analysis_operations
 from api.readiness import Readiness
 from core.settings_sources import load_settings
 from pathlib import Path
@@ -37,8 +38,9 @@ from serving.app import build_local_desk
 
 async def main():
     desk = build_local_desk(load_settings({}, Path.cwd()).settings)
-    gateway = Gateway(desk, readiness=Readiness({}), metrics=Metrics(), http=Address("127.0.0.1", 0),
-                      grpc=Address("127.0.0.1", 0), timeout_seconds=10)
+    metrics = Metrics()
+    gateway = Gateway(analysis_operations(desk, metrics), readiness=Readiness({}), metrics=metrics,
+                      http=Address("127.0.0.1", 0), grpc=Address("127.0.0.1", 0), timeout_seconds=10)
     running = asyncio.create_task(gateway.run())
     body = {"symbol": "BTC-USD", "theories": ["closing_position"]}
     async with httpx.AsyncClient(trust_env=False) as client:

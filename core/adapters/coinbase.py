@@ -8,37 +8,32 @@ as degraded. A candle counts as closed some seconds after its end by the exchang
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from core.adapters.coinbase_inspection import Inspection
 from core.adapters.coinbase_key import CdpKey
+from core.adapters.coinbase_quotes import read_quote
 from core.adapters.coinbase_rest import BASE_URL, CANDLES_PER_REQUEST, GRANULARITIES, NAME, CoinbaseRest
 from core.adapters.coinbase_series import CoinbaseSeries
 from core.adapters.exchange_http import Pace, Surroundings
 from core.adapters.grid import closed_candles
-from core.adapters.live_window import Degradation, cut_window, find_doubts
-from core.errors import Code, CrpbotError, invalid
+from core.adapters.live_window import cut_window, find_doubts
+from core.errors import CrpbotError, invalid, join_errors
 from core.gate import RawCandles
-from core.market import SYMBOLS, Candles, interval_seconds, parse_symbol
-
-logger = logging.getLogger(__name__)
+from core.market import Candles, interval_seconds, parse_symbol
+from core.ports import Told
+from core.risk.account import Quote
 
 SETTLE_MS: Final = 3_000  # so long after its end a candle may still change
 LATE_CANDLES: Final = 2  # asked for beyond the count, because the newest may not be told yet
 LONGEST: Final = 20_000  # candles of a symbol in one question; more is a download
 PAGE_OF_HISTORY_SECONDS: Final = 120.0  # a download has time: it outlasts a short outage
 
-INSPECT_SECONDS: Final = 600.0  # after this the exchange's clock and products are looked at again
-INSPECT_AGAIN_SECONDS: Final = 30.0  # the same when it failed
-WORRYING_SKEW_MS: Final = 5_000
-LONGEST_SKEW_MS: Final = 60_000
-
-SHOWN_ERRORS: Final = 3
+Answer = TypeVar("Answer")
 
 
 class CoinbaseMarket:
@@ -65,47 +60,50 @@ class CoinbaseMarket:
             base_url, key=key, pace=self._pace, surroundings=self._world, candles_per_request=candles_per_request
         )
         self._series: dict[tuple[str, str], CoinbaseSeries] = {}
-        self._degradations: dict[tuple[str, str], tuple[Degradation, ...]] = {}
-        self._halted: frozenset[str] = frozenset()
-        self._inspection = asyncio.Lock()
-        self._inspect_at = -math.inf
+        self._inspection = Inspection(self.exchange, pace=self._pace, surroundings=self._world)
 
     @property
     def identity(self) -> str:
         """Behind another address stands another market, such as one for tests: its fits are not this one's."""
-        host = self.exchange.host
-        return NAME if host == urlsplit(BASE_URL).netloc else f"{NAME}-{re.sub('[^A-Za-z0-9.]+', '-', host)}"
+        address = self.exchange.address
+        return NAME if address == urlsplit(BASE_URL).netloc else f"{NAME}-{re.sub('[^A-Za-z0-9.]+', '-', address)}"
 
     async def close(self) -> None:
         """Lets go of the connections."""
         await self.exchange.close()
 
-    def degradations(self, symbol: str, interval: str) -> tuple[Degradation, ...]:
-        """What was wrong with the candles given last for a symbol and interval; empty when nothing was."""
-        return self._degradations.get((parse_symbol(symbol), interval), ())
+    async def problem(self) -> str | None:
+        """Why this machine's clock is not to be relied on; None when it is right, or when the exchange is silent."""
+        return await self._inspection.problem()
 
     async def latest(self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int) -> list[Candles]:
         """The newest `count` candles of each symbol that had closed at `now_ms`, or an error naming who lacks what."""
         found = await self.latest_each(symbols, interval, count, now_ms=now_ms)
         errors = [each for each in found if isinstance(each, CrpbotError)]
         if errors:
-            raise _join_errors(errors, len(found))
-        return [each for each in found if isinstance(each, Candles)]
+            raise join_errors(errors, len(found))
+        return [each.candles for each in found if isinstance(each, Told)]
 
     async def latest_each(
         self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int
-    ) -> list[Candles | CrpbotError]:
-        """The same, symbol by symbol: one that fails does not take the others with it."""
+    ) -> list[Told | CrpbotError]:
+        """The same symbol by symbol, with doubts: one that fails does not take the others with it."""
         names = [parse_symbol(symbol) for symbol in symbols]
         if not 1 <= count <= LONGEST:
             raise invalid("count", f"{count} candles asked for; 1 to {LONGEST} can be given, a download gives more")
         rows = count * interval_seconds(interval) // interval_seconds(_source(interval))
         pages = len(names) * (rows // self._candles_per_request + 1)
-        patience = max(self._deadline_seconds, 2.0 * pages / self._pace.requests_per_second)
-        deadline = self._world.monotonic() + patience
-        await self._inspect(deadline)
-        reads = (self._try(name, interval, count, now_ms=now_ms, deadline=deadline) for name in names)
-        return list(await asyncio.gather(*reads))
+        deadline = self._deadline(pages)
+        await self._inspection.look(deadline)
+        reads = (self._read(name, interval, count, now_ms=now_ms, deadline=deadline) for name in names)
+        return await _each(reads)
+
+    async def quotes(self, symbols: Sequence[str], *, now_ms: int) -> list[Quote | CrpbotError]:
+        """The best offers of each symbol, all asked for at once at the allowed rate."""
+        names = [parse_symbol(symbol) for symbol in symbols]
+        deadline = self._deadline(len(names))
+        await self._inspection.look(deadline)
+        return await _each(self._quote(name, now_ms=now_ms, deadline=deadline) for name in names)
 
     async def history(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> AsyncGenerator[RawCandles, None]:
         """The rows of all candles that start at `start_ms` or later and before `end_ms` and have closed, oldest first.
@@ -117,7 +115,7 @@ class CoinbaseMarket:
         step = 1_000 * interval_seconds(interval)
         if interval not in GRANULARITIES:
             raise invalid("interval", f"the exchange has no {interval} candles; fetch {_source(interval)} instead")
-        await self._inspect(self._world.monotonic() + PAGE_OF_HISTORY_SECONDS)
+        await self._inspection.look(self._world.monotonic() + PAGE_OF_HISTORY_SECONDS)
         begin = -(-start_ms // step) * step
         end = min(end_ms, self._settled(self._world.now_ms()) // step * step)
 
@@ -128,65 +126,31 @@ class CoinbaseMarket:
             async for page in pages:
                 yield page
 
-    async def _try(
-        self, symbol: str, interval: str, count: int, *, now_ms: int, deadline: float
-    ) -> Candles | CrpbotError:
-        try:
-            return await self._read(symbol, interval, count, now_ms=now_ms, deadline=deadline)
-        except CrpbotError as error:
-            self._degradations[symbol, interval] = (Degradation(error.reason, error.detail),)
-            return error
+    def _deadline(self, requests: int) -> float:
+        """Twice the time that so many requests take at the allowed rate, and never less than one needs."""
+        patience = max(self._deadline_seconds, 2.0 * requests / self._pace.requests_per_second)
+        return self._world.monotonic() + patience
 
-    async def _read(self, symbol: str, interval: str, count: int, *, now_ms: int, deadline: float) -> Candles:
-        if symbol in self._halted:
-            raise _precondition(
-                "TRADING_HALTED", f"{symbol}: the exchange has halted trading; leave it out until trading goes on"
-            )
+    async def _quote(self, symbol: str, *, now_ms: int, deadline: float) -> Quote:
+        self._inspection.check(symbol)
+        return await read_quote(self.exchange, symbol, now_ms=now_ms, deadline=deadline)
+
+    async def _read(self, symbol: str, interval: str, count: int, *, now_ms: int, deadline: float) -> Told:
+        self._inspection.check(symbol)
         source = _source(interval)
         if (symbol, source) not in self._series:
             self._series[symbol, source] = CoinbaseSeries(self.exchange, self._world.monotonic, symbol, source)
         settled = self._settled(now_ms)
         wanted = closed_candles(interval, count + LATE_CANDLES, settled)
-        told = await self._series[symbol, source].read(wanted.start, wanted.stop, settled_ms=settled, deadline=deadline)
-        candles = cut_window(told, interval, count, now_ms=now_ms, exchange=NAME)
-        doubts = find_doubts(told, f"{NAME}: {symbol} {source}")
-        self._degradations[symbol, interval] = (*doubts, *self._doubts_about_time())
-        return candles
+        series = self._series[symbol, source]
+        passed = await series.read(wanted.start, wanted.stop, settled_ms=settled, deadline=deadline)
+        candles = cut_window(passed, interval, count, now_ms=now_ms, exchange=NAME)
+        doubts = find_doubts(passed, f"{NAME}: {symbol} {source}")
+        return Told(candles, self.synthetic, (*doubts, *self._inspection.doubts()))
 
     def _settled(self, now_ms: int) -> int:
         """The instant up to which candles have closed for good, by our clock and by the exchange's."""
         return now_ms + min(0, self.exchange.clock_offset_ms or 0) - SETTLE_MS
-
-    async def _inspect(self, deadline: float) -> None:
-        """Now and then: is our clock right, and which markets are halted? A failure here costs no answer."""
-        async with self._inspection:
-            now = self._world.monotonic()
-            if now >= self._inspect_at:
-                soon = min(deadline, now + self._pace.attempt_seconds)
-                try:
-                    await self.exchange.read_clock(deadline=soon)
-                    products = await self.exchange.products(SYMBOLS, deadline=soon)
-                except CrpbotError as error:
-                    logger.warning("clock and products were not read, because %s", error.detail)
-                    self._inspect_at = now + INSPECT_AGAIN_SECONDS
-                else:
-                    self._halted = frozenset(product.symbol for product in products if not product.tradable)
-                    self._inspect_at = now + INSPECT_SECONDS
-        skew = self.exchange.clock_offset_ms or 0
-        if abs(skew) > LONGEST_SKEW_MS:
-            raise _precondition(
-                "CLOCK_SKEW",
-                f"this machine's clock is {-skew / 1_000:+.1f} s from the exchange's, and more than "
-                f"{LONGEST_SKEW_MS / 1_000:.0f} s let nobody say which candles have closed; set the clock",
-            )
-
-    def _doubts_about_time(self) -> tuple[Degradation, ...]:
-        skew = self.exchange.clock_offset_ms
-        if skew is None:
-            return (Degradation("CLOCK_UNCHECKED", f"{NAME}: the exchange did not tell its time; ours is believed"),)
-        if abs(skew) > WORRYING_SKEW_MS:
-            return (Degradation("CLOCK_SKEW", f"{NAME}: this machine's clock is {-skew / 1_000:+.1f} s off; set it"),)
-        return ()
 
 
 def _source(interval: str) -> str:
@@ -195,20 +159,13 @@ def _source(interval: str) -> str:
     return max((each for each in GRANULARITIES if seconds % interval_seconds(each) == 0), key=interval_seconds)
 
 
-def _join_errors(errors: Sequence[CrpbotError], asked: int) -> CrpbotError:
-    """One error for all symbols that failed: the first one's, with the others' words."""
-    first = errors[0]
-    if asked == 1:
-        return first
-    words = "; ".join(error.detail for error in errors[:SHOWN_ERRORS])
-    waits = [error.retry_after_seconds for error in errors if error.retry_after_seconds is not None]
-    return CrpbotError(
-        first.code,
-        f"{len(errors)} of {asked} symbols failed: {words}",
-        reason=first.reason,
-        retry_after_seconds=max(waits, default=None),
-    )
+async def _each(reads: Iterable[Awaitable[Answer]]) -> list[Answer | CrpbotError]:
+    """All at once, each with its own outcome."""
 
+    async def attempt(read: Awaitable[Answer]) -> Answer | CrpbotError:
+        try:
+            return await read
+        except CrpbotError as error:
+            return error
 
-def _precondition(reason: str, detail: str) -> CrpbotError:
-    return CrpbotError(Code.FAILED_PRECONDITION, f"{NAME}: {detail}", reason=reason)
+    return list(await asyncio.gather(*(attempt(read) for read in reads)))

@@ -93,7 +93,7 @@ class CoinbaseRest:
             NAME, base_url, pace=pace, surroundings=surroundings, authorize=self._authorize if key else None
         )
         self._candles_per_request = candles_per_request
-        self.host = urlsplit(base_url).hostname or ""
+        self.address = _address(base_url)
         self.clock_offset_ms: int | None = None  # the exchange's clock minus ours, once it was asked
 
     async def close(self) -> None:
@@ -180,6 +180,13 @@ class CoinbaseRest:
         assert self._key is not None
         at_seconds = (self._world.now_ms() + (self.clock_offset_ms or 0)) // 1_000
         return self._key.token(uri, at_seconds=at_seconds, nonce=self._world.nonce())
+
+
+def _address(base_url: str) -> str:
+    """Host and port; the port that the scheme means anyway is left out."""
+    url = urlsplit(base_url)
+    usual = {"https": 443, "http": 80}.get(url.scheme)
+    return url.hostname or "" if url.port in (None, usual) else f"{url.hostname}:{url.port}"
 
 
 @contextmanager

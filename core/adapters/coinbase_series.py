@@ -12,7 +12,7 @@ import numpy as np
 from core.adapters.coinbase_rest import NAME, CoinbaseRest
 from core.adapters.exchange_answer import Trouble
 from core.adapters.known_candles import NO_ROWS, KnownCandles
-from core.adapters.live_window import Told
+from core.adapters.live_window import Passed
 from core.errors import Code, CrpbotError
 from core.gate import Admission, RawCandles, admit, revised, sift, utc
 from core.market import interval_seconds
@@ -37,12 +37,12 @@ class CoinbaseSeries:
         self._known = KnownCandles(self._step)
         self._lock = asyncio.Lock()
 
-    async def read(self, begin: int, end: int, *, settled_ms: int, deadline: float) -> Told:
+    async def read(self, begin: int, end: int, *, settled_ms: int, deadline: float) -> Passed:
         """The candles from `begin` to `end`. When the exchange fails by what may pass, what is known is given."""
         starts = range(begin, end, self._step)
         try:
             async with asyncio.timeout(deadline - self._monotonic()), self._lock:
-                return Told(await self._refresh(starts, settled_ms, deadline), None)
+                return Passed(await self._refresh(starts, settled_ms, deadline), None)
         except TimeoutError:
             trouble = Trouble("EXCHANGE_TIMEOUT", "no answer came before the deadline")
             failure = trouble.as_error(NAME, self._subject(starts))
@@ -52,7 +52,7 @@ class CoinbaseSeries:
         if failure.code is not Code.UNAVAILABLE or not len(rows.open_times):
             raise failure
         logger.warning("candles known before are given, because %s", failure.detail)
-        return Told(self._admit(rows, settled_ms), failure)
+        return Passed(self._admit(rows, starts, settled_ms), failure)
 
     async def _refresh(self, starts: range, settled_ms: int, deadline: float) -> Admission:
         """The wanted rows through the gate, after asking for those that are not known."""
@@ -62,7 +62,8 @@ class CoinbaseSeries:
             found = self._exchange.pages(self._symbol, self._interval, span, deadline=lambda: deadline)
             pages += [page async for page in found]
         fresh = RawCandles(*(np.concatenate(column) for column in zip(*pages, strict=True)))
-        rows = self._known.with_fresh(starts, fresh)
+        sifted = sift(fresh, symbol=self._symbol, interval=self._interval, now_ms=settled_ms)
+        rows = self._known.with_fresh(starts, fresh, sifted.open_times)
         if not len(rows.open_times):
             raise CrpbotError(
                 Code.FAILED_PRECONDITION,
@@ -70,19 +71,20 @@ class CoinbaseSeries:
                 "or leave the symbol out",
                 reason="NO_CANDLES",
             )
-        admission = self._admit(rows, settled_ms)
-        if not {defect.kind for defect in admission.defects} <= HARMLESS:
+        admission = self._admit(rows, starts, settled_ms)
+        if not {defect.kind for defect in admission.defects} - {"revised"} <= HARMLESS:
             return admission
-        sifted = sift(fresh, symbol=self._symbol, interval=self._interval, now_ms=settled_ms)
         changed = self._known.keep(asked, sifted)
         if not changed:
             return admission
-        defect = revised(changed)
-        logger.warning("%s: %s: revised: %s", NAME, self._subject(starts), defect.example)
-        return admission._replace(defects=(*admission.defects, defect))
+        logger.warning("%s: %s: revised: %s", NAME, self._subject(starts), revised(changed).example)
+        return self._admit(rows, starts, settled_ms)
 
-    def _admit(self, rows: RawCandles, settled_ms: int) -> Admission:
-        return admit(rows, symbol=self._symbol, interval=self._interval, now_ms=settled_ms, source=NAME)
+    def _admit(self, rows: RawCandles, starts: range, settled_ms: int) -> Admission:
+        """The rows through the gate; a candle that was told otherwise later is doubted as long as it is read."""
+        admission = admit(rows, symbol=self._symbol, interval=self._interval, now_ms=settled_ms, source=NAME)
+        found = self._known.revised(starts)
+        return admission._replace(defects=(*admission.defects, revised(found))) if found else admission
 
     def _subject(self, starts: range) -> str:
         return f"{self._symbol} {self._interval} candles from {utc(starts.start)} to {utc(starts.stop)}"

@@ -86,9 +86,9 @@ def judge(response: httpx.Response, body: bytes, *, now_ms: int) -> Body:
         return _parse(response, body)
     words = f"it answered {status}{_error_word(body)}"
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        raise Trouble("EXCHANGE_RATE_LIMITED", words, passes=True, wait_seconds=_retry_after(response, now_ms))
+        raise Trouble("EXCHANGE_RATE_LIMITED", words, passes=True, wait_seconds=retry_after(response, now_ms))
     if status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        raise Trouble("EXCHANGE_UNAVAILABLE", words, passes=True, wait_seconds=_retry_after(response, now_ms))
+        raise Trouble("EXCHANGE_UNAVAILABLE", words, passes=True, wait_seconds=retry_after(response, now_ms))
     if status < httpx.codes.BAD_REQUEST:
         raise Trouble("EXCHANGE_BROKEN_ANSWER", f"{words} instead of 200 (redirects are not followed)")
     raise Trouble(REASONS_BY_STATUS.get(status, "EXCHANGE_REFUSED_REQUEST"), words)
@@ -120,7 +120,7 @@ def _error_word(body: bytes) -> str:
     return f" {word}" if fits and word.isupper() and word.replace("_", "").isalpha() else ""
 
 
-def _retry_after(response: httpx.Response, now_ms: int) -> float | None:
+def retry_after(response: httpx.Response, now_ms: int) -> float | None:
     """Seconds of a Retry-After header, which is a number or a date; None where it is neither."""
     text = response.headers.get("retry-after", "")
     if text.isascii() and text.isdecimal():

@@ -109,7 +109,7 @@ class PoliteClient:
     ) -> None:
         self._exchange = exchange
         self._base = httpx.URL(base_url)
-        if (authorize or key_headers) and self._base.scheme != "https" and not _is_loopback(self._base.host):
+        if (authorize or key_headers) and self._base.scheme != "https" and not is_loopback(self._base.host):
             raise CrpbotError(
                 Code.FAILED_PRECONDITION,
                 f"{exchange}: a key is set and the base URL is not https; use https, or unset the key",
@@ -123,7 +123,7 @@ class PoliteClient:
         self._http = httpx.AsyncClient(
             timeout=None,  # noqa: S113 - `_attempt` bounds the whole exchange of bytes, which these time-outs do not
             trust_env=False,
-            verify=_trusted(),
+            verify=trusted_certificates(),
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             headers={
@@ -206,12 +206,12 @@ class PoliteClient:
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
     """The certificates that are trusted, read once; the environment cannot name others."""
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -25,6 +25,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
+from core import weights
 from core.analyzers import code_hash, learners
 from core.fitted import Fit, Shelf, Span, State
 
@@ -82,7 +83,7 @@ def load_fits(folder: Path) -> Shelf:
     """Every fit that can be used, and of the others what is wrong with them."""
     fits: list[Fit] = []
     faults: dict[tuple[str, str, str], str] = {}
-    for theory in (each.name for each in learners()):
+    for theory in (*(each.name for each in learners()), weights.NAME):
         for path in sorted(folder.glob(f"*/{theory}.json")):
             try:
                 fits.append(_load_patiently(theory, path))
@@ -134,7 +135,7 @@ def _load_patiently(theory: str, path: Path) -> Fit:
 def _load(theory: str, path: Path) -> Fit:
     manifest: Json = json.loads(path.read_bytes())
     _check_features(manifest["features"], _features(theory))
-    if manifest["code"] != code_hash(theory):
+    if manifest["code"] != _code(theory):
         raise _UnusableError("was made by another version of this theory")
     arrays = (path.parent / Path(str(manifest["file"])).name).read_bytes()
     if sha256(arrays).hexdigest() != manifest["sha256"]:
@@ -180,10 +181,8 @@ def _pack(states: Mapping[str, State]) -> bytes:
 
 
 def _unpack(theory: str, content: bytes, symbols: Mapping[str, Span]) -> dict[str, State]:
-    (analyzer,) = learners((theory,))
-    assert analyzer.learning is not None
-    kind: Any = analyzer.learning.state  # Any: a named tuple class of the theory's own
-    sample = analyzer.learning.sample()
+    sample = _sample(theory)
+    kind: Any = type(sample)  # Any: a named tuple class of the theory's own
     arrays: NpzFile = np.load(io.BytesIO(content), allow_pickle=False)
     states: dict[str, State] = {}
     for symbol in symbols:
@@ -192,6 +191,19 @@ def _unpack(theory: str, content: bytes, symbols: Mapping[str, Span]) -> dict[st
             if (found.dtype, found.ndim) != (expected.dtype, expected.ndim):
                 raise _UnusableError(f"holds {name} as {found.dtype} in {found.ndim} dimensions")
     return states
+
+
+def _code(theory: str) -> str:
+    return weights.code_hash() if theory == weights.NAME else code_hash(theory)
+
+
+def _sample(theory: str) -> State:
+    """A small state of the kind that this theory, or the rule that weighs them all, has."""
+    if theory == weights.NAME:
+        return weights.sample()
+    (analyzer,) = learners((theory,))
+    assert analyzer.learning is not None
+    return analyzer.learning.sample()
 
 
 def _text(manifest: Json, name: str) -> str:

@@ -10,41 +10,35 @@ from core.adapters.grid import merge_candles
 from core.errors import Code, CrpbotError
 from core.gate import MAX_AGE_CANDLES, Admission, utc
 from core.market import COLUMNS, Candles, interval_seconds
+from core.signal import Degradation
 
 
-class Told(NamedTuple):
+class Passed(NamedTuple):
     """Candles that passed the gate, and what kept the newest of them away, where something did."""
 
     admission: Admission
     failure: CrpbotError | None
 
 
-class Degradation(NamedTuple):
-    """Why no decision may rest on candles: a word for programs, a sentence for people."""
-
-    reason: str
-    detail: str
-
-
-def find_doubts(told: Told, whose: str) -> tuple[Degradation, ...]:
+def find_doubts(passed: Passed, whose: str) -> tuple[Degradation, ...]:
     """What the exchange's failure and the gate say against these candles."""
-    failed = (Degradation(told.failure.reason, told.failure.detail),) if told.failure else ()
-    worst = [defect for defect in told.admission.defects if defect.degrading]
+    failed = (Degradation(passed.failure.reason, passed.failure.detail),) if passed.failure else ()
+    worst = [defect for defect in passed.admission.defects if defect.degrading]
     return failed + tuple(Degradation(each.kind.upper(), f"{whose}: {each.example}") for each in worst)
 
 
-def cut_window(told: Told, interval: str, count: int, *, now_ms: int, exchange: str) -> Candles:
+def cut_window(passed: Passed, interval: str, count: int, *, now_ms: int, exchange: str) -> Candles:
     """The newest `count` candles of the interval; an error says that they are too old or too few."""
-    whose = f"{exchange}: {told.admission.candles.symbol} {interval}"
-    also = "".join(f"; {doubt.detail}" for doubt in find_doubts(told, whose))
-    candles = _merge(told.admission.candles, interval)
+    whose = f"{exchange}: {passed.admission.candles.symbol} {interval}"
+    also = "".join(f"; {doubt.detail}" for doubt in find_doubts(passed, whose))
+    candles = _merge(passed.admission.candles, interval)
     if candles is not None:
         _check_age(candles, whose, also, now_ms)
         if len(candles) >= count:
             newest = (getattr(candles, column)[-count:] for column in ("open_times", *COLUMNS))
             return Candles(candles.symbol, interval, *newest)
-    if told.failure is not None:  # there might be enough if the exchange had answered
-        raise told.failure
+    if passed.failure is not None:  # there might be enough if the exchange had answered
+        raise passed.failure
     found = "none" if candles is None else f"{len(candles)}, from {utc(candles.open_times[0])} to {utc(candles.as_of)}"
     raise CrpbotError(
         Code.FAILED_PRECONDITION,

@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
+from core.adapters.grid import closed_candles
+from core.adapters.recording import Recording, join_rows, list_recordings, read_rows, read_spans
+from core.adapters.replay_series import (
+    admit_rows,
+    find_shortfall,
+    is_any_invented,
+    is_fillable,
+    pass_gate,
+    read_series,
+)
+from core.adapters.spread import quote_around
+from core.errors import Code, CrpbotError, join_errors
+from core.gate import MAX_AGE_CANDLES, utc
+from core.gate.rules import RECENT_CANDLES
+from core.market import INTERVAL_SECONDS, Candles, parse_symbol
+from core.ports import Told
+from core.risk.account import Quote
 
-from core.adapters.grid import closed_candles, merge_candles
-from core.adapters.recording import Recording, Rows, join_rows, list_recordings, read_rows, read_spans
-from core.errors import Code, CrpbotError
-from core.gate import MAX_FILLED, RawCandles, admit, utc
-from core.market import COLUMNS, INTERVAL_SECONDS, Candles, Instants, parse_symbol
+Answer = TypeVar("Answer")
 
+OLD_HOLES = frozenset({"gap"})  # before the newest candles; they say nothing against the price
 REMEDY = "record the missing candles, move the replay's clock, or ask for fewer"
 
 
@@ -42,7 +58,8 @@ class ReplayMarket:
 
     @property
     def synthetic(self) -> bool:
-        return False
+        """True when some of the files were fetched from a generator."""
+        return is_any_invented(list_recordings(self._folder))
 
     def move_to(self, instant_ms: int) -> None:
         """Let the replay's now be this instant, in milliseconds since 1970 UTC; backwards is allowed."""
@@ -57,13 +74,43 @@ class ReplayMarket:
 
         All `count` must be recorded up to that instant, at this interval or at a shorter one that divides it.
         """
-        names = [parse_symbol(symbol) for symbol in symbols]
-        return await asyncio.to_thread(self._read, names, interval, count, now_ms)
+        found = await self.latest_each(symbols, interval, count, now_ms=now_ms)
+        errors = [each for each in found if isinstance(each, CrpbotError)]
+        if errors:
+            raise join_errors(errors, len(found))
+        return [each.candles for each in found if isinstance(each, Told)]
 
-    def _read(self, symbols: Sequence[str], interval: str, count: int, now_ms: int) -> list[Candles]:
-        recordings = list_recordings(self._folder)
-        starts = closed_candles(interval, count, min(self._now_ms(recordings), now_ms))
-        return [self._cut(recordings, symbol, interval, starts) for symbol in symbols]
+    async def latest_each(
+        self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int
+    ) -> list[Told | CrpbotError]:
+        """The same symbol by symbol: what is not recorded of one costs the others nothing."""
+        names = [parse_symbol(symbol) for symbol in symbols]
+
+        def read() -> list[Told | CrpbotError]:
+            recordings = list_recordings(self._folder)
+            starts = closed_candles(interval, count, min(self._now_ms(recordings), now_ms))
+            return [_try(partial(self._cut, recordings, name, interval, starts)) for name in names]
+
+        return await asyncio.to_thread(read)
+
+    async def quotes(self, symbols: Sequence[str], *, now_ms: int) -> list[Quote | CrpbotError]:
+        """Offers around the newest close at the replay's now, told at that candle's end."""
+        names = [parse_symbol(symbol) for symbol in symbols]
+
+        def read() -> list[Quote | CrpbotError]:
+            recordings = list_recordings(self._folder)
+            at_ms = min(self._now_ms(recordings), now_ms)
+            return [_try(partial(self._quote, recordings, name, at_ms)) for name in names]
+
+        return await asyncio.to_thread(read)
+
+    async def problem(self) -> str | None:
+        """What keeps the folder from being played at all."""
+        try:
+            await asyncio.to_thread(self.now_ms)
+        except CrpbotError as error:
+            return error.detail
+        return None
 
     def _now_ms(self, recordings: Sequence[Recording]) -> int:
         if self._clock_ms is not None:
@@ -77,7 +124,28 @@ class ReplayMarket:
             )
         return max(ends)
 
-    def _cut(self, recordings: Sequence[Recording], symbol: str, interval: str, wanted: range) -> Candles:
+    def _quote(self, recordings: Sequence[Recording], symbol: str, now_ms: int) -> Quote:
+        """From the shortest interval of which a candle closed no longer ago than the gate allows."""
+        own = sorted((each for each in recordings if each.symbol == symbol), key=lambda each: each.step_ms)
+        if not own:
+            raise self._unrecorded(own, symbol, "any interval")
+        shortfalls = []
+        for step, group in groupby(own, key=lambda each: each.step_ms):
+            series = list(group)
+            end = now_ms // step * step
+            rows = join_rows([read_rows(each, end - RECENT_CANDLES * step, end) for each in series])
+            if len(rows.open_times) and end - int(rows.open_times.max()) <= (MAX_AGE_CANDLES + 1) * step:
+                span = range(int(rows.open_times.min()), end, step)
+                candles = admit_rows(series, rows, span, least=1, harmless=OLD_HOLES).candles
+                return quote_around(symbol, float(candles.close[-1]), at_ms=candles.as_of)
+            shortfalls.append(f"none of {series[0].interval} in the last {MAX_AGE_CANDLES}")
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION,
+            f"replay: {symbol}: no candle makes a quote at {utc(now_ms)}: {'; '.join(shortfalls)}; {REMEDY}",
+            reason="CANDLES_NOT_RECORDED",
+        )
+
+    def _cut(self, recordings: Sequence[Recording], symbol: str, interval: str, wanted: range) -> Told:
         """The candles that start at the wanted instants, from the longest recorded interval that has them all, or else
         from the longest whose holes are as short as an exchange leaves them where nobody trades."""
         own = [recording for recording in recordings if recording.symbol == symbol]
@@ -88,15 +156,15 @@ class ReplayMarket:
         for step in steps:
             series = [recording for recording in own if recording.step_ms == step]
             expected = range(wanted.start, wanted.stop, step)
-            rows = _read_series(series, expected)
-            shortfall = _find_shortfall(series, rows, expected)
+            rows = read_series(series, expected)
+            shortfall = find_shortfall(series, rows, expected)
             if shortfall is None:
-                return _pass_gate(series, rows, interval, wanted)
-            if fillable is None and _is_fillable(rows, expected):
+                return pass_gate(series, rows, interval, wanted)
+            if fillable is None and is_fillable(rows, expected):
                 fillable = series, rows
             shortfalls.append(shortfall)
         if fillable:
-            return _pass_gate(*fillable, interval, wanted)
+            return pass_gate(*fillable, interval, wanted)
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
             f"replay: {symbol}: {len(wanted)} candles of {interval} from {utc(wanted.start)} to {utc(wanted.stop)} "
@@ -115,79 +183,8 @@ class ReplayMarket:
         )
 
 
-def _read_series(series: Sequence[Recording], expected: range) -> Rows:
-    """The rows of all files of one symbol and interval, and so many before that a hole at the beginning is filled."""
-    begin = expected.start - MAX_FILLED * expected.step
-    return join_rows([read_rows(recording, begin, expected.stop) for recording in series])
-
-
-def _pass_gate(series: Sequence[Recording], rows: Rows, interval: str, wanted: range) -> Candles:
-    """Rows as candles of the interval asked for. What the gate has against them is the files' fault, and said so."""
-    source = series[0]
-    size = wanted.step // source.step_ms
-    count = len(wanted) * size
+def _try(read: Callable[[], Answer]) -> Answer | CrpbotError:
     try:
-        admission = admit(
-            RawCandles(rows.open_times, *rows.block),
-            symbol=source.symbol,
-            interval=source.interval,
-            now_ms=wanted.stop,
-            least=count,
-        )
-    except CrpbotError as flaw:
-        raise _flawed(series, wanted, flaw.detail) from flaw
-    flaws = [f"{defect.kind.replace('_', ' ')}: {defect.example}" for defect in admission.defects if defect.degrading]
-    if flaws:
-        raise _flawed(series, wanted, ", ".join(flaws))
-    candles = admission.candles
-    block = np.array([getattr(candles, column)[-count:] for column in COLUMNS])
-    return Candles(source.symbol, interval, np.array(wanted, dtype=np.int64), *merge_candles(block, size))
-
-
-def _flawed(series: Sequence[Recording], wanted: range, detail: str) -> CrpbotError:
-    names = ", ".join(recording.path.name for recording in series)
-    return CrpbotError(
-        Code.FAILED_PRECONDITION,
-        f"replay: {series[0].symbol} {series[0].interval} from {utc(wanted.start)} to {utc(wanted.stop)} is flawed: "
-        f"{detail}; record {names} again",
-        reason="BROKEN_RECORDING",
-    )
-
-
-def _find_shortfall(series: Sequence[Recording], rows: Rows, expected: range) -> str | None:
-    """What the rows lack of the expected starts, in words; None when they are all there. `expected` stays a range:
-    what a day's candle needs of minutes may be more than memory holds."""
-    interval = series[0].interval
-    times = _on_grid(rows, expected)
-    times = times[times >= expected.start]
-    missing = len(expected) - len(times)
-    if missing == 0:
-        return None
-    places = np.append((times - expected.start) // expected.step, len(expected))
-    first = expected[int(np.flatnonzero(places != np.arange(len(places)))[0])]
-    spans = [span for recording in series for span in read_spans(recording)]
-    recorded = (
-        f"{utc(min(span.first for span in spans))} to {utc(max(span.last for span in spans))}"
-        if spans
-        else "none at all"
-    )
-    return (
-        f"{interval}: {len(times)} of {len(expected)} found, {missing} missing, "
-        f"the first at {utc(first)} (recorded: {recorded})"
-    )
-
-
-def _is_fillable(rows: Rows, expected: range) -> bool:
-    """The newest candle is there, and no hole is longer than the gate fills."""
-    times = _on_grid(rows, expected)
-    return bool(
-        len(times)
-        and times[0] <= expected.start
-        and times[-1] == expected[-1]
-        and np.diff(times).max(initial=0) <= (MAX_FILLED + 1) * expected.step
-    )
-
-
-def _on_grid(rows: Rows, expected: range) -> Instants:
-    times = rows.open_times
-    return np.unique(times[(times - expected.start) % expected.step == 0])
+        return read()
+    except CrpbotError as error:
+        return error

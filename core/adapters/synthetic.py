@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import numpy as np
 
 from core.adapters.grid import closed_candles, merge_candles
+from core.adapters.spread import quote_around
 from core.adapters.synthetic_noise import Noise
-from core.adapters.synthetic_path import in_units, trade_minutes
+from core.adapters.synthetic_path import COINS, in_units, trade_minutes
+from core.errors import CrpbotError
 from core.market import Candles, Floats, parse_symbol
+from core.ports import Told
+from core.risk.account import Quote
+
+NAME = "synthetic"
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -41,11 +48,11 @@ class SyntheticMarket:
 
     @property
     def name(self) -> str:
-        return "synthetic"
+        return NAME
 
     @property
     def identity(self) -> str:
-        return f"synthetic-{self._seed}"
+        return f"{NAME}-{self._seed}"
 
     @property
     def synthetic(self) -> bool:
@@ -63,6 +70,28 @@ class SyntheticMarket:
         self._keep(interval, fresh)
         return candles
 
+    async def latest_each(
+        self, symbols: Sequence[str], interval: str, count: int, *, now_ms: int
+    ) -> list[Told | CrpbotError]:
+        """The same symbol by symbol: nothing ever speaks against what a generator gives."""
+        return [Told(candles, True) for candles in await self.latest(symbols, interval, count, now_ms=now_ms)]
+
+    async def problem(self) -> str | None:
+        """A generator has none."""
+        return None
+
+    async def quotes(self, symbols: Sequence[str], *, now_ms: int) -> list[Quote | CrpbotError]:
+        """Offers around the close of the newest minute, which is the generator's price at this instant."""
+        return [
+            quote_around(
+                candles.symbol,
+                float(candles.close[-1]),
+                at_ms=now_ms,
+                tick=Decimal(1).scaleb(-COINS[candles.symbol].price_decimals),
+            )
+            for candles in await self.latest(symbols, "1m", 1, now_ms=now_ms)
+        ]
+
     def _keep(self, interval: str, fresh: Days) -> None:
         """Remember days, and forget the ones computed first when there are too many."""
         for key, block in fresh.items():
@@ -72,6 +101,11 @@ class SyntheticMarket:
         while self._cache_bytes > CACHE_BYTES:
             oldest = next(iter(self._cache))
             self._cache_bytes -= self._cache.pop(oldest).nbytes + ENTRY_BYTES
+
+
+def is_invented(source: str) -> bool:
+    """Whether candles from a source of this identity were made by this generator."""
+    return source.partition("-")[0] == NAME
 
 
 def _days(starts: range) -> range:

@@ -7,9 +7,10 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,11 +21,16 @@ from google.rpc import error_details_pb2, status_pb2
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
+from api.operation import Operation
+from api.operations import analysis_operations
 from api.readiness import Check, Readiness
+from core.adapters.ledger.ledger import Ledger
 from core.desk import Defaults, Desk
 from core.panel import LocalAnalysts
 from core.ports import Analysts
+from core.settings_sources import load_settings
 from protos import crpbot_pb2
+from serving.app import build_local_desk, build_market, build_operations
 from tests.fakes import FakeMarket, fixed_clock
 
 HOST = "127.0.0.1"
@@ -120,22 +126,42 @@ def refusal_of_grpc(error: grpc.RpcError) -> Refusal:
     )
 
 
+async def fake_operations(metrics: Metrics, analysts: Analysts | None = None) -> tuple[Operation, ...]:
+    """The analysis operations over the fake market; no ledger."""
+    desk = Desk(
+        market=FakeMarket(),
+        analysts=analysts or LocalAnalysts(time.monotonic),
+        now=fixed_clock,
+        defaults=Defaults("5m", 500),
+    )
+    return analysis_operations(desk, metrics)
+
+
+async def all_operations(metrics: Metrics, folder: Path, **changes: str) -> tuple[Operation, ...]:
+    """Every operation, as the server itself puts them together: over the synthetic market and a ledger in `folder`."""
+    settings = load_settings({"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), **changes}, folder).settings
+    ledger = await Ledger.open(settings.database_url.get_secret_value())
+    source = build_market(settings)
+    desk = build_local_desk(settings, source=source)
+    return await build_operations(settings, desk=desk, source=source, ledger=ledger, metrics=metrics)
+
+
 @contextlib.contextmanager
 def running_gateway(
-    *, analysts: Analysts | None = None, checks: Mapping[str, Check] | None = None, **options: Any
+    *,
+    analysts: Analysts | None = None,
+    checks: Mapping[str, Check] | None = None,
+    build: Callable[[Metrics], Awaitable[Sequence[Operation]]] | None = None,
+    **options: Any,
 ) -> Iterator[Running]:
     """A gateway in a thread of its own, with an event loop as in production; drained at the end."""
     made: Future[tuple[Gateway, asyncio.AbstractEventLoop]] = Future()
 
     async def serve() -> None:
-        desk = Desk(
-            market=FakeMarket(),
-            analysts=analysts or LocalAnalysts(time.monotonic),
-            now=fixed_clock,
-            defaults=Defaults("5m", 500),
-        )
+        metrics = Metrics()
+        operations = await (build(metrics) if build else fake_operations(metrics, analysts))
         faces = {"http": Address(HOST, 0), "grpc": Address(HOST, 0), "timeout_seconds": 5.0, **options}
-        gateway = Gateway(desk, readiness=Readiness(checks or {}), metrics=Metrics(), **faces)
+        gateway = Gateway(operations, readiness=Readiness(checks or {}), metrics=metrics, **faces)
         made.set_result((gateway, asyncio.get_running_loop()))
         await gateway.run()
 
@@ -150,7 +176,7 @@ def running_gateway(
 
     thread = threading.Thread(target=run, name="gateway")
     thread.start()
-    gateway, loop = made.result(timeout=10)
+    gateway, loop = made.result(timeout=60)
     with (
         httpx.Client(base_url=f"http://{HOST}:{gateway.http_port}", timeout=10, trust_env=False) as rest,
         grpc.insecure_channel(f"{HOST}:{gateway.grpc_port}") as channel,

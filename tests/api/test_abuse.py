@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from api.http import Patience
-from api.rest import MAX_ANALYZE_BYTES
+from api.operation import LARGE_BYTES
 from api.wire import to_message
 from protos import crpbot_pb2
 from tests.api.gateways import (
@@ -107,7 +107,7 @@ def test_a_body_without_announced_length_is_cut_off_at_the_limit(running: Runnin
 
     def endless() -> Iterator[bytes]:
         nonlocal sent
-        while sent < 4 * MAX_ANALYZE_BYTES:
+        while sent < 4 * LARGE_BYTES:
             sent += 65_536
             yield b" " * 65_536
 

@@ -63,6 +63,8 @@ def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int)
 def test_other_methods_and_stray_parameters_do_no_harm(running: Running, path: str) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         answer = running.rest.request(method, path, params={"a": "\x00", "é": "%ff"}, content=b"\x00")
-        assert answer.status_code in (200, 405)
+        assert answer.status_code in (
+            (422, 405) if path.startswith("/v1/") else (200, 405)
+        )  # ours refuse what they do not know
         assert (answer.status_code == 200) == (method == "GET" or (method == "HEAD" and path == "/openapi.json"))
     running.assert_alive()

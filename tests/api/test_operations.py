@@ -12,10 +12,10 @@ import pytest
 from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.rpc import SERVICE
 from protos import crpbot_pb2
 from tests.api.gateways import ANALYZE, HOST, Running, running_gateway
 
+SERVICE = "crpbot.v1.AnalysisService"
 HEALTH = health_pb2.HealthCheckResponse
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -13,19 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.wire import from_message, to_message
-from core import analysis
 from core.analysis import Analysis, AnalyzeRequest, Reading, TheoryField
 from core.errors import CrpbotError
+from core.risk.account import Account
+from core.risk.report import CheckTradeRequest
 from protos import crpbot_pb2
+from tests.operations import MESSAGE_SHAPES
 
-SHAPES = {name: getattr(analysis, name) for name in crpbot_pb2.DESCRIPTOR.message_types_by_name}
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001  # hypothesis wants its bounds without a zone
 LEAVES: dict[type, st.SearchStrategy[Any]] = {
     str: st.text(),
     bool: st.booleans(),
     int: st.integers(-(2**31), 2**31 - 1),
     float: st.floats(allow_nan=False),
-    Decimal: st.decimals(allow_nan=False, allow_infinity=False),
+    Decimal: st.decimals(-(10**20), 10**20, places=8),
     datetime: st.datetimes(FIRST, LAST, timezones=st.just(UTC)),
 }
 
@@ -37,6 +39,8 @@ def strategy(hint: Any) -> st.SearchStrategy[Any]:
     if is_dataclass(hint):
         hints = get_type_hints(hint)
         return st.builds(hint, **{field.name: strategy(hints[field.name]) for field in fields(hint)})
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return st.sampled_from(hint)
     arguments = get_args(hint)
     if get_origin(hint) is tuple:
         return st.lists(strategy(arguments[0]), max_size=3).map(tuple)
@@ -46,14 +50,14 @@ def strategy(hint: Any) -> st.SearchStrategy[Any]:
     return st.none() | strategy(arguments[0])
 
 
-@pytest.mark.parametrize("name", SHAPES)
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("name", MESSAGE_SHAPES)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_message_holds_its_dataclass(name: str, data: st.DataObject) -> None:
-    value = data.draw(strategy(SHAPES[name]))
+    value = data.draw(strategy(MESSAGE_SHAPES[name]))
     message_type = getattr(crpbot_pb2, name)
     message = to_message(value, message_type)
-    assert from_message(message_type.FromString(message.SerializeToString()), SHAPES[name]) == value
+    assert from_message(message_type.FromString(message.SerializeToString()), MESSAGE_SHAPES[name]) == value
 
 
 def test_none_is_absent_and_a_value_like_the_default_is_present() -> None:
@@ -92,10 +96,10 @@ def test_values_that_json_cannot_carry_pass_unchanged() -> None:
 UNKNOWN = b"\xa0\x06\x01"  # field 100, which no message of ours has
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", MESSAGE_SHAPES)
 def test_a_field_number_the_contract_does_not_know_is_refused(name: str) -> None:
     with pytest.raises(CrpbotError, match=f"{name}: unknown field number 100") as caught:
-        from_message(getattr(crpbot_pb2, name).FromString(UNKNOWN), SHAPES[name])
+        from_message(getattr(crpbot_pb2, name).FromString(UNKNOWN), MESSAGE_SHAPES[name])
     assert caught.value.reason == "UNKNOWN_FIELD"
 
 
@@ -113,3 +117,18 @@ def test_a_ccxt_row_holds_numbers_only() -> None:
     with pytest.raises(CrpbotError) as caught:
         from_message(request, AnalyzeRequest)
     assert caught.value.detail == "ccxt.0.rows.1.1: is not a number"
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-sNaN", "ten", "", " 1", "1_0", "1e999", "1" * 40, "１"])
+def test_a_text_that_is_no_decimal_is_refused_by_name(text: str) -> None:
+    message = crpbot_pb2.CheckTradeRequest(symbol="BTC-USD", direction=crpbot_pb2.DIRECTION_BUY, stop_loss=text)
+    with pytest.raises(CrpbotError, match="stop_loss"):
+        from_message(message, CheckTradeRequest)
+
+
+def test_a_nested_message_that_must_be_there_is_missed_by_name() -> None:
+    with pytest.raises(CrpbotError, match="created_at: is not given"):
+        from_message(
+            crpbot_pb2.Account(kind=crpbot_pb2.ACCOUNT_KIND_PAPER, book=crpbot_pb2.BOOK_PRIMARY, initial_capital="1"),
+            Account,
+        )

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from api.body import adapter
 from cli.main import app, main
+from cli.render import print_analyses
 from cli.serve import Steps
 from core.adapters.synthetic import SyntheticMarket
 from core.analysis import AnalyzeRequest, AnalyzeResponse
@@ -31,6 +32,7 @@ from core.panel import LocalAnalysts
 from serving.configuration import load
 from serving.processes import free_ports
 from tests.cli.conftest import ROOT, Crpbot, clean_environment, other_program
+from tests.core.recordings import make_rows, save
 
 HEAVY = ("ray", "fastapi", "numpy", "sqlalchemy", "grpc")
 SECRETS = {
@@ -107,8 +109,30 @@ def test_a_local_analysis_is_the_desks(empty_folder: Path) -> None:
     )
     request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), window=300)
     response = asyncio.run(desk.analyze(request, timeout_seconds=30.0))
-    assert {"analyses": analyses} == json.loads(adapter(AnalyzeResponse).dump_json(response))
+    assert {"analyses": analyses, "refused": []} == json.loads(adapter(AnalyzeResponse).dump_json(response))
     assert [analysis["symbol"] for analysis in analyses] == ["BTC-USD", "ETH-USD"]
+
+
+def test_a_symbol_that_cannot_be_read_costs_the_others_nothing(tmp_path: Path, crpbot: Crpbot) -> None:
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    save(recorded, make_rows("5m", 300), interval="5m")
+    replay = {"DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(recorded)}
+    ended = crpbot(
+        "analyze", "BTC-USD", "ETH-USD", "--local", "--json", "-t", "shannon_entropy", "--window", "200", **replay
+    )
+    assert [analysis["symbol"] for analysis in json.loads(ended.stdout)] == ["BTC-USD"]
+    assert ended.stderr.startswith("error: ETH-USD: replay: ETH-USD: no candles of 5m")
+    assert ended.returncode == 1
+
+
+def test_doubtful_candles_are_told_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    doubt = {"reason": "REVISED", "detail": "close 1 became 2"}
+    analysis = {"symbol": "BTC-USD", "price": "1", "window": 200, "interval": "5m", "as_of": "2026-03-02T12:00:00Z"}
+    told = {"source": "coinbase", "synthetic": False, "readings": [], "missing": [], "coverage": 0.0}
+    print_analyses([{**analysis, **told, "degradations": [doubt]}])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no decision may rest on these candles (REVISED)" in printed
 
 
 def test_a_local_analysis_needs_no_server_and_prints_a_table(crpbot: Crpbot) -> None:
@@ -237,7 +261,7 @@ def test_a_taken_port_is_told_with_its_owner_and_the_setting(tmp_path: Path, crp
 def test_serving_as_json_prints_where_everything_is_and_nothing_else(tmp_path: Path) -> None:
     http, grpc = free_ports(2)
     settings = {"CRPBOT__SERVING__MODE": "inprocess", "CRPBOT__HTTP__PORT": str(http), "CRPBOT__GRPC__PORT": str(grpc)}
-    settings["CRPBOT__SERVING__FIT_AT_START"] = "false"
+    settings["CRPBOT__SERVING__FIT_AT_START"] = settings["CRPBOT__SERVING__SCHEDULE"] = "false"
     with subprocess.Popen(
         [sys.executable, "-m", "cli.main", "serve", "--json"],
         cwd=tmp_path,

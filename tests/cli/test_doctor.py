@@ -72,15 +72,21 @@ def answering(status: int, content: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content.encode())
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.do_GET()
+
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the library's name
             """Quiet."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))  # looks that often for the end
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("version", [(3, 10, 14), (3, 12, 0), (4, 11, 0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -33,3 +34,12 @@ def test_a_server_that_does_not_answer_in_time_is_not_called_missing() -> None:
 def test_what_is_no_address_is_told_without_a_trace() -> None:
     with pytest.raises(ApiError, match="is not an address"):
         Client("http://127.0.0.1:port")
+
+
+def test_a_symbol_without_an_analysis_is_an_error_of_the_list_and_a_part_of_the_whole_answer() -> None:
+    refused = {"symbol": "POL-USD", "reason": "STALE_MARKET_DATA", "detail": "an hour old"}
+    answer = {"analyses": [{"symbol": "BTC-USD"}], "refused": [refused]}
+    with answering(200, json.dumps(answer)) as url, Client(url) as client:
+        assert client.ask("BTC-USD", "POL-USD") == answer
+        with pytest.raises(ApiError, match="POL-USD: an hour old"):
+            client.analyze("BTC-USD", "POL-USD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import types
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -19,17 +21,15 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from api.http import PATIENCE
 from api.metrics import Metrics
+from api.operation import Operation
 from api.readiness import Readiness
 from api.rest import create_app
-from core import analysis
-from core.desk import Defaults, Desk
 from protos import crpbot_pb2
-from tests.fakes import FakeAnalysts, FakeMarket, fixed_clock
+from tests.operations import OPERATIONS, SHAPES
 
 ROOT = Path(__file__).parents[2]
 PROTO = "protos/crpbot.proto"
 MESSAGES = dict(crpbot_pb2.DESCRIPTOR.message_types_by_name)
-ON_GRPC_ONLY = {"ListTheoriesRequest"}  # a GET has no body
 
 
 class Shape(NamedTuple):
@@ -56,10 +56,13 @@ def message_shape(field: FieldDescriptor) -> Shape:
     nested = field.message_type
     if nested is not None and nested.GetOptions().map_entry:
         return Shape(message_shape(nested.fields_by_name["value"]).kind, "map")
-    kind = MESSAGE_KINDS[field.type] if nested is None else LIBRARY_KINDS.get(nested.full_name, nested.name)
+    if field.enum_type is not None:
+        kind = field.enum_type.name
+    else:
+        kind = MESSAGE_KINDS[field.type] if nested is None else LIBRARY_KINDS.get(nested.full_name, nested.name)
     if field.is_repeated:
         return Shape(kind, "repeated")
-    return Shape(kind, "optional" if field.has_presence and nested is None else "plain")
+    return Shape(kind, "optional" if field.containing_oneof is not None else "plain")  # a oneof of its own
 
 
 def message_shapes(message: Descriptor) -> dict[str, Shape]:
@@ -82,11 +85,13 @@ def dataclass_shape(hint: Any) -> Shape:
         return Shape("numbers" if inner.presence == "repeated" else inner.kind, "repeated")
     if get_origin(hint) is dict:
         return Shape(dataclass_shape(arguments[1]).kind, "map")
-    return Shape(hint.__name__ if is_dataclass(hint) else DATACLASS_KINDS[hint], "plain")
+    if is_dataclass(hint) or issubclass(hint, Enum):
+        return Shape(hint.__name__, "plain")
+    return Shape(DATACLASS_KINDS[hint], "plain")
 
 
 def dataclass_shapes(name: str) -> dict[str, Shape]:
-    shape = getattr(analysis, name)
+    shape = SHAPES[name]
     hints = get_type_hints(shape)
     return {field.name: dataclass_shape(hints[field.name]) for field in fields(shape)}
 
@@ -101,9 +106,9 @@ def openapi_shape(schema: dict[str, Any]) -> Shape:
     if "$ref" in schema:
         return Shape(schema["$ref"].removeprefix("#/components/schemas/"), "plain")
     if "anyOf" in schema:
-        given, nothing = schema["anyOf"]
-        assert nothing == {"type": "null"}
-        return Shape(openapi_shape(given).kind, "optional")
+        given = [inner for inner in schema["anyOf"] if inner != {"type": "null"}]
+        kind = "text" if len(given) == 2 else openapi_shape(given[0]).kind  # a decimal comes as a number or as text
+        return Shape(kind, "optional" if len(given) < len(schema["anyOf"]) else "plain")
     if schema["type"] == "array":
         inner = openapi_shape(schema["items"])
         return Shape("numbers" if inner.presence == "repeated" else inner.kind, "repeated")
@@ -114,16 +119,50 @@ def openapi_shape(schema: dict[str, Any]) -> Shape:
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    desk = Desk(market=FakeMarket(), analysts=FakeAnalysts(), now=fixed_clock, defaults=Defaults("5m", 500))
-    app = create_app(desk, readiness=Readiness({}), metrics=Metrics(), default_timeout_seconds=5.0, patience=PATIENCE)
+    app = create_app(
+        OPERATIONS, readiness=Readiness({}), metrics=Metrics(), default_timeout_seconds=5.0, patience=PATIENCE
+    )
     return app.openapi()
+
+
+def test_every_message_and_enum_of_the_contract_is_used_by_an_operation() -> None:
+    assert set(SHAPES) == set(MESSAGES) | set(crpbot_pb2.DESCRIPTOR.enum_types_by_name)
+
+
+def test_every_method_of_the_contract_is_an_operation_and_nothing_else() -> None:
+    declared = {
+        (service.name, method.name, method.input_type.name, method.output_type.name, method.server_streaming)
+        for service in crpbot_pb2.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    assert declared == {
+        (each.service, each.rpc, each.request.__name__, each.answer.__name__, each.streams) for each in OPERATIONS
+    }
+
+
+@pytest.mark.parametrize("name", crpbot_pb2.DESCRIPTOR.enum_types_by_name)
+def test_an_enum_counts_its_values_from_one_in_the_order_of_the_code(name: str) -> None:
+    numbers = {value.name: value.number for value in crpbot_pb2.DESCRIPTOR.enum_types_by_name[name].values}
+    prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
+    members = {f"{prefix}_{member.name}": place for place, member in enumerate(SHAPES[name], start=1)}
+    assert numbers == {f"{prefix}_UNSPECIFIED": 0, **members}
+
+
+IN_THE_ADDRESS = {each.request.__name__ for each in OPERATIONS if each.verb == "GET"}  # a GET has no body
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.verb == "GET"], ids=lambda each: each.rpc)
+def test_a_get_takes_the_fields_of_its_message_as_parameters(operation: Operation, document: dict[str, Any]) -> None:
+    parameters = document["paths"][operation.path]["get"]["parameters"]
+    named = {each["name"] for each in parameters if each["in"] != "header"}
+    assert named == set(message_shapes(MESSAGES[operation.request.__name__]))
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_message_dataclass_and_openapi_schema_agree(name: str, document: dict[str, Any]) -> None:
     expected = message_shapes(MESSAGES[name])
     assert dataclass_shapes(name) == expected
-    if name in ON_GRPC_ONLY:
+    if name in IN_THE_ADDRESS:
         return
     schema = document["components"]["schemas"][name]
     assert {field: openapi_shape(inner) for field, inner in schema["properties"].items()} == expected
@@ -140,7 +179,7 @@ def test_the_openapi_document_says_how_every_operation_ends(document: dict[str, 
         problem = operation["responses"]["default"]["content"]["application/problem+json"]
         assert problem["schema"]["$ref"] == "#/components/schemas/Problem"
         assert operation["summary"]
-    assert len({operation["operationId"] for operation in operations}) == len(operations) == 5
+    assert len({operation["operationId"] for operation in operations}) == len(operations) == len(OPERATIONS) + 3
 
 
 # --- the proto file ---------------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ from core.adapters.grid import closed_candles
 from core.errors import Code, CrpbotError
 from core.gate import RawCandles
 from core.market import INTERVAL_SECONDS, SYMBOLS, Candles
+from core.ports import Told
+from core.risk.account import Quote
+from core.signal import Degradation
 from tests.fake_coinbase import FakeCoinbase, Reply
 from tests.fake_coinbase_market import MARKETS, Flaw, tell, truth
 from tests.loopback_server import Wire
@@ -45,6 +48,7 @@ class Scene:
         self.exchange = exchange
         self.our_ms = NOW_MS
         self.markets: list[CoinbaseMarket] = []
+        self.told: dict[tuple[str, str], Told | CrpbotError] = {}
         self.market = self.open()
 
     def open(self, *, pace: Pace = QUICK, key: CdpKey | None = None, deadline_seconds: float = 2.0) -> CoinbaseMarket:
@@ -60,15 +64,26 @@ class Scene:
         self.exchange.now_ms += milliseconds
 
     async def ask(self, symbol: str = "BTC-USD", interval: str = "5m", count: int = 50) -> Candles:
-        return (await self.market.latest([symbol], interval, count, now_ms=self.our_ms))[0]
+        (found,) = await self.market.latest_each([symbol], interval, count, now_ms=self.our_ms)
+        self.told[symbol, interval] = found
+        if isinstance(found, CrpbotError):
+            raise found
+        assert found.synthetic is False
+        return found.candles
 
     async def refusal(self, symbol: str = "BTC-USD", interval: str = "5m", count: int = 50) -> CrpbotError:
         with pytest.raises(CrpbotError) as caught:
             await self.ask(symbol, interval, count)
         return caught.value
 
+    def doubts(self, symbol: str = "BTC-USD", interval: str = "5m") -> tuple[Degradation, ...]:
+        """What was said against the candles that were given last."""
+        told = self.told[symbol, interval]
+        assert isinstance(told, Told)
+        return told.degradations
+
     def reasons(self, symbol: str = "BTC-USD", interval: str = "5m") -> list[str]:
-        return [each.reason for each in self.market.degradations(symbol, interval)]
+        return [each.reason for each in self.doubts(symbol, interval)]
 
 
 @pytest.fixture
@@ -183,8 +198,9 @@ class TestCandles:
         assert not scene.exchange.seen
 
     async def test_a_market_behind_another_address_is_another_one(self, scene: Scene) -> None:
-        assert scene.market.identity == "coinbase-127.0.0.1"
-        assert CoinbaseMarket().identity == "coinbase"
+        assert scene.market.identity == f"coinbase-127.0.0.1-{scene.exchange.url.rpartition(':')[2]}"
+        assert CoinbaseMarket().identity == CoinbaseMarket("https://api.coinbase.com:443/").identity == "coinbase"
+        assert CoinbaseMarket("https://api.coinbase.com:8443").identity == "coinbase-api.coinbase.com-8443"
 
     @pytest.mark.parametrize("size", [0, 351])
     def test_a_page_larger_than_the_exchange_gives_is_refused(self, size: int) -> None:
@@ -225,7 +241,7 @@ class TestClosed:
         scene.our_ms = NOW_MS + skew_ms
         await scene.ask()
         assert scene.reasons() == ["CLOCK_SKEW"]
-        assert f"{skew_ms / 1_000:+.1f} s off" in scene.market.degradations("BTC-USD", "5m")[0].detail
+        assert f"{skew_ms / 1_000:+.1f} s off" in scene.doubts()[0].detail
 
     @pytest.mark.parametrize("skew_ms", [-61_000, 61_000])
     async def test_a_clock_that_is_far_off_refuses(self, scene: Scene, skew_ms: int) -> None:
@@ -340,7 +356,6 @@ class TestFaults:
             assert "BTC-USD" in error.detail
             assert "2025-10-" in error.detail  # the span, or the newest candle's instant
             assert error.detail.count(";") >= 1  # the remedy
-            assert scene.reasons() == [outcome]
         else:
             candles = await scene.ask(count=150)
             assert len(candles) == 150
@@ -377,8 +392,7 @@ class TestFaults:
         before = await scene.ask()
         scene.exchange.plan(fault, detail, times=99)
         scene.move(STEP_MS)  # now six minutes old: one candle is missing
-        kept = await scene.market.latest(["BTC-USD"], "5m", 50, now_ms=scene.our_ms)
-        np.testing.assert_array_equal(kept[0].close, before.close)
+        np.testing.assert_array_equal((await scene.ask()).close, before.close)
         assert scene.reasons() == [reason]
         scene.move(STEP_MS)  # eleven minutes
         error = await scene.refusal()
@@ -410,15 +424,38 @@ class TestFaults:
         assert_true(await scene.ask())
         assert scene.reasons() == []
 
-    async def test_a_closed_candle_that_changes_is_told_and_the_new_one_counts(self, scene: Scene) -> None:
+    async def test_a_closed_candle_that_changes_is_recorded_and_the_first_answer_stays(self, scene: Scene) -> None:
         before = await scene.ask()
         scene.move(STEP_MS)
         scene.exchange.plan(Flaw.REVISED)
         after = await scene.ask()
         assert scene.reasons() == ["REVISED"]
-        assert after.volume[-2] == pytest.approx(before.volume[-1] + 1.0)
-        assert " became " in scene.market.degradations("BTC-USD", "5m")[0].detail
+        np.testing.assert_array_equal(after.volume[:-1], before.volume[1:])
+        assert " became " in scene.doubts()[0].detail
         await scene.ask()
+        assert scene.reasons() == ["REVISED"]  # as long as the candle is among those that are read
+
+    async def test_a_revised_candle_degrades_until_it_is_no_longer_read(self, scene: Scene) -> None:
+        await scene.ask(count=5)
+        scene.move(STEP_MS)
+        scene.exchange.plan(Flaw.REVISED)
+        await scene.ask(count=5)
+        for _ in range(5):  # two candles beyond the five are read, and the newest of the first answer was a revised one
+            assert scene.reasons() == ["REVISED"]
+            scene.move(STEP_MS)
+            await scene.ask(count=5)
+        scene.move(2 * STEP_MS)
+        await scene.ask(count=5)
+        assert scene.reasons() == []
+
+    @pytest.mark.parametrize("flaw", [Flaw.NAN, Flaw.HIGH_BELOW_LOW, Flaw.CONFLICT, Flaw.SPIKE])
+    async def test_a_known_candle_that_is_told_again_broken_stays_and_degrades(self, scene: Scene, flaw: Flaw) -> None:
+        await scene.ask()
+        scene.move(STEP_MS)
+        scene.exchange.plan(flaw)
+        assert_true(await scene.ask(), scene.our_ms)
+        assert len(scene.reasons()) == 1
+        assert_true(await scene.ask(), scene.our_ms)
         assert scene.reasons() == []
 
     async def test_one_symbol_that_fails_does_not_take_the_others_with_it(self, scene: Scene) -> None:
@@ -630,6 +667,118 @@ class TestHistory:
         assert await peak(30) - await peak(6) < 24 * 300 * 6 * 8  # less than the rows alone would take
 
 
+class TestReadiness:
+    @pytest.mark.parametrize(
+        ("skew_ms", "words"),
+        [
+            (5_000, None),
+            (-5_000, None),
+            (5_001, "clock is +5.0 s from the exchange's, and more than 5 s"),
+            (-59_000, "clock is -59.0 s from the exchange's, and more than 5 s"),
+            (61_000, "clock is +61.0 s from the exchange's, and more than 60 s"),
+        ],
+    )
+    async def test_a_clock_more_than_five_seconds_off_is_a_problem_in_words(
+        self, scene: Scene, skew_ms: int, words: str | None
+    ) -> None:
+        scene.our_ms = NOW_MS + skew_ms
+        found = await scene.market.problem()
+        assert (found is None) if words is None else (words in found and "set the clock" in found)
+
+    async def test_an_exchange_that_is_silent_says_nothing_against_the_clock(self, scene: Scene) -> None:
+        scene.market = scene.open(pace=IMPATIENT)
+        scene.exchange.plan(Wire.HANG, part="/time", times=99)
+        assert await scene.market.problem() is None
+
+    async def test_the_exchange_is_not_asked_each_time(self, scene: Scene) -> None:
+        for _ in range(5):
+            assert await scene.market.problem() is None
+        assert len(scene.exchange.asked("/time")) == 1
+
+    async def test_a_clock_that_was_set_is_noticed_within_half_a_minute(self, scene: Scene) -> None:
+        elapsed = 0.0
+        world = Surroundings(now_ms=lambda: scene.our_ms, monotonic=lambda: time.monotonic() + elapsed)
+        scene.markets.append(market := CoinbaseMarket(scene.exchange.url, pace=QUICK, surroundings=world))
+        scene.our_ms = NOW_MS + 90_000
+        assert await market.problem()
+        scene.our_ms = NOW_MS
+        elapsed = 31.0
+        assert await market.problem() is None
+
+
+class TestQuotes:
+    async def test_every_symbol_has_its_best_offers(self, scene: Scene) -> None:
+        found = await scene.market.quotes(SYMBOLS, now_ms=NOW_MS)
+        assert [quote.symbol for quote in found] == list(SYMBOLS)
+        for quote in found:
+            assert isinstance(quote, Quote)
+            assert quote.at_ms == NOW_MS
+            assert quote.ask - quote.bid == Decimal(1).scaleb(-MARKETS[quote.symbol][1])
+            close = truth(quote.symbol, np.array([NOW_MS // MINUTE_MS * MINUTE_MS]))[3][0]
+            assert float(quote.bid) == pytest.approx(close)
+
+    @pytest.mark.parametrize(
+        ("fault", "detail", "reason"),
+        [
+            (Reply.STATUS, "404", "EXCHANGE_NOT_FOUND"),
+            (Reply.STATUS, "503", "EXCHANGE_UNAVAILABLE"),
+            (Reply.RATE_LIMITED, "30", "EXCHANGE_RATE_LIMITED"),
+            (Reply.WRONG_SCHEMA, "", "EXCHANGE_BROKEN_ANSWER"),
+            (Wire.TRUNCATED_JSON, "", "EXCHANGE_BROKEN_ANSWER"),
+        ],
+    )
+    async def test_one_symbol_that_fails_does_not_take_the_others_with_it(
+        self, scene: Scene, fault: Reply | Wire, detail: str, reason: str
+    ) -> None:
+        scene.exchange.plan(fault, detail, part="LTC-USD/ticker", times=99)
+        scene.market = scene.open(pace=replace(QUICK, attempts=2), deadline_seconds=2.0)
+        failures = await scene.market.quotes(["LTC-USD"], now_ms=NOW_MS)
+        assert [each.reason for each in failures if isinstance(each, CrpbotError)] == [reason]
+        if detail != "30":  # a wait that the exchange asks for holds for everybody
+            found = await scene.market.quotes(SYMBOLS, now_ms=NOW_MS)
+            assert [isinstance(each, Quote) for each in found] == [symbol != "LTC-USD" for symbol in SYMBOLS]
+
+    async def test_a_silent_exchange_is_an_error_for_each_symbol_within_the_deadline(self, scene: Scene) -> None:
+        scene.exchange.plan(Wire.HANG, part="/ticker", times=99)
+        scene.market = scene.open(pace=IMPATIENT, deadline_seconds=0.4)
+        begun = time.monotonic()
+        found = await scene.market.quotes(SYMBOLS[:3], now_ms=NOW_MS)
+        assert {each.reason for each in found if isinstance(each, CrpbotError)} == {"EXCHANGE_TIMEOUT"}
+        assert len(found) == 3
+        assert time.monotonic() - begun < 1.5
+
+    async def test_offers_that_cannot_be_relied_on_are_refused_by_name(self, scene: Scene) -> None:
+        scene.exchange.one_sided = {"ADA-USD"}
+        scene.exchange.halted = {"XRP-USD"}
+        trade = {"price": "10", "time": "2025-10-09T08:00:00Z"}
+        old = json.dumps({"trades": [trade], "best_bid": "9", "best_ask": "11"})
+        fresh = {**trade, "time": datetime.fromtimestamp(NOW_MS / 1_000, UTC).isoformat()}
+        crossed = json.dumps({"trades": [fresh], "best_bid": "12", "best_ask": "11"})
+        scene.exchange.plan(Reply.BODY, old, part="LINK-USD/ticker")
+        scene.exchange.plan(Reply.BODY, crossed, part="ETH-USD/ticker")
+        asked = ["ADA-USD", "XRP-USD", "LINK-USD", "ETH-USD", "BTC-USD"]
+        *errors, good = await scene.market.quotes(asked, now_ms=NOW_MS)
+        reasons = [each.reason for each in errors if isinstance(each, CrpbotError)]
+        assert reasons == ["NO_OFFERS", "TRADING_HALTED", "STALE_QUOTE", "CROSSED_OFFERS"]
+        assert all(symbol in error.detail for symbol, error in zip(asked, errors, strict=False))
+        assert isinstance(good, Quote)
+
+    async def test_quotes_keep_the_allowed_rate_and_are_signed_with_a_key(self, scene: Scene) -> None:
+        key, public, _ = ed25519_key()
+        scene.exchange.keys[NAME] = public
+        scene.market = scene.open(key=key, pace=Pace(requests_per_second=6), deadline_seconds=8.0)
+        begun = time.monotonic()
+        found = await scene.market.quotes(SYMBOLS, now_ms=NOW_MS)
+        assert time.monotonic() - begun >= 0.95  # twelve requests, six a second
+        assert all(isinstance(each, Quote) for each in found)
+        assert all(seen.token for seen in scene.exchange.asked("/ticker"))
+
+    async def test_a_clock_that_is_far_off_refuses_every_quote(self, scene: Scene) -> None:
+        scene.our_ms = NOW_MS + 61_000
+        with pytest.raises(CrpbotError, match="set the clock"):
+            await scene.market.quotes(SYMBOLS, now_ms=scene.our_ms)
+
+
 class TestWhatElseCanBeAsked:
     async def test_products_tell_increments_and_whether_they_trade(self, scene: Scene) -> None:
         scene.exchange.halted = {"XRP-USD"}
@@ -643,6 +792,9 @@ class TestWhatElseCanBeAsked:
     async def test_the_ticker_tells_the_last_trade_and_the_offers_there_are(self, scene: Scene) -> None:
         ticker = await scene.market.exchange.ticker("BTC-USD", deadline=time.monotonic() + 5.0)
         assert ticker.at == datetime.fromtimestamp(NOW_MS / 1_000, UTC)
+        assert (ticker.bid, ticker.ask) == (ticker.price, ticker.price + Decimal("0.01"))
+        scene.exchange.one_sided = {"BTC-USD"}
+        ticker = await scene.market.exchange.ticker("BTC-USD", deadline=time.monotonic() + 5.0)
         assert (ticker.bid, ticker.ask) == (ticker.price, None)
 
     @pytest.mark.parametrize("price", ["NaN", "-1", "0", "abc", ""])

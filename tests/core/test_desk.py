@@ -10,13 +10,14 @@ from decimal import Decimal
 
 import pytest
 
-from core.analysis import Analysis, AnalyzeRequest, Findings, Missing, Reading
+from core.analysis import Analysis, AnalyzeRequest, Findings, Missing, Reading, RefusedSymbol
 from core.analyzers import discover
 from core.context import Facts
 from core.desk import MAX_WINDOWS, Defaults, Desk
-from core.errors import Code, CrpbotError
+from core.errors import Code, CrpbotError, join_errors
 from core.market import Windows
 from core.ports import Analysts
+from core.signal import Degradation
 from tests.fakes import (
     NOW_MS,
     SLOW_SYMBOL,
@@ -177,6 +178,60 @@ async def test_without_a_source_of_facts_there_is_no_context() -> None:
     await analyze(AnalyzeRequest(symbol="BTC-USD"), analysts)
     (windows,) = analysts.calls[0][0]
     assert windows.market is None
+
+
+async def test_doubtful_candles_are_analysed_and_the_doubt_is_told() -> None:
+    market = FakeMarket()
+    doubt = Degradation("REVISED", "close 1 became 2")
+    market.doubts["ETH-USD"] = (doubt,)
+    own = as_columns(walk_candles("ETH-USD", count=250))
+    request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), candles=(own,))
+    found = await desk(market=market).analyze(request, timeout_seconds=5.0)
+    assert [one.degradations for one in found.analyses] == [(), (doubt,), ()]
+    assert found.analyses[1].coverage == 1.0
+    assert found.refused == ()
+
+
+STALE = CrpbotError(Code.UNAVAILABLE, "DOGE-USD: an hour old", reason="STALE_MARKET_DATA", retry_after_seconds=3.0)
+HALTED = CrpbotError(Code.FAILED_PRECONDITION, "LTC-USD: halted", reason="TRADING_HALTED")
+
+
+async def test_a_symbol_that_fails_is_refused_by_name_and_the_others_are_answered_in_order() -> None:
+    market = FakeMarket()
+    market.refusals = {"DOGE-USD": STALE}
+    request = AnalyzeRequest(symbols=("BTC-USD", "DOGE-USD", "ETH-USD"))
+    found = await desk(market=market).analyze(request, timeout_seconds=5.0)
+    assert [one.symbol for one in found.analyses] == ["BTC-USD", "ETH-USD"]
+    assert found.refused == (RefusedSymbol("DOGE-USD", "STALE_MARKET_DATA", "DOGE-USD: an hour old"),)
+
+
+async def test_when_every_symbol_fails_the_request_fails() -> None:
+    market = FakeMarket()
+    market.refusals = {"DOGE-USD": STALE, "XRP-USD": HALTED}
+    with pytest.raises(CrpbotError) as alone:
+        await desk(market=market).analyze(AnalyzeRequest(symbol="DOGE-USD"), timeout_seconds=5.0)
+    assert alone.value is STALE
+    with pytest.raises(CrpbotError, match="2 of 2 symbols failed: DOGE-USD: an hour old; LTC-USD: halted") as both:
+        await desk(market=market).analyze(AnalyzeRequest(symbols=("DOGE-USD", "XRP-USD")), timeout_seconds=5.0)
+    assert (both.value.code, both.value.reason) == (Code.UNAVAILABLE, "STALE_MARKET_DATA")
+    assert both.value.retry_after_seconds == 3.0
+
+
+async def test_the_callers_own_candles_are_answered_when_no_symbol_can_be_read_and_refused_when_wrong() -> None:
+    market = FakeMarket()
+    market.refusals = {"DOGE-USD": STALE}
+    own = as_columns(walk_candles("SOL-USD", count=250))
+    found = await desk(market=market).analyze(AnalyzeRequest(symbol="DOGE-USD", candles=(own,)), timeout_seconds=5.0)
+    assert [one.symbol for one in found.analyses] == ["SOL-USD"]
+    assert [each.symbol for each in found.refused] == ["DOGE-USD"]
+    wrong = as_columns(walk_candles("SOL-USD", count=199))
+    with pytest.raises(CrpbotError, match="200 are needed"):
+        await desk(market=market).analyze(AnalyzeRequest(symbol="BTC-USD", candles=(own, wrong)), timeout_seconds=5.0)
+
+
+def test_of_many_errors_three_are_told_in_full() -> None:
+    errors = [CrpbotError(Code.NOT_FOUND, f"number {place}", reason="GONE") for place in range(5)]
+    assert join_errors(errors, 9).detail == "5 of 9 symbols failed: number 0; number 1; number 2; and 2 more"
 
 
 class PartialAnalysts(FakeAnalysts):

@@ -25,6 +25,7 @@ from core.adapters.stretches import Stretch
 from core.errors import Code, CrpbotError
 from core.gate import POLICIES, RawCandles
 from core.market import COLUMNS
+from core.ports import Told
 from tests.core.histories import (
     DAY_MS,
     HOUR_MS,
@@ -363,6 +364,17 @@ class TestRevisions:
         assert revision.fresh == (*revision.stored[:4], 1_000.0)
         for column, was in zip(read_raw(path), before, strict=True):
             np.testing.assert_array_equal(column, was)
+
+    def test_replay_gives_the_first_answer_and_says_that_it_is_doubted(self, tmp_path: Path) -> None:
+        fetched(FakeHistory(), tmp_path, days(1))
+        fetch(FakeHistory(fault=self.revised), tmp_path, days(1), again=True)
+        market = ReplayMarket(tmp_path)
+        for minute, reasons in ((101, ["REVISED"]), (160, ["REVISED"]), (161, []), (100, [])):
+            market.move_to(START_MS + minute * MINUTE_MS)
+            (told,) = asyncio.run(market.latest_each(["BTC-USD"], "1m", 60, now_ms=NOW_MS))
+            assert isinstance(told, Told)
+            assert [each.reason for each in told.degradations] == reasons
+            assert 1_000.0 not in told.candles.volume.tolist()
 
     def test_a_revision_at_the_seam_is_noticed_by_an_extension(self, tmp_path: Path) -> None:
         fetched(FakeHistory(), tmp_path, Series("BTC-USD", "1m", START_MS, self.CHANGED + 2 * MINUTE_MS))

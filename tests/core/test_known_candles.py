@@ -69,17 +69,43 @@ def test_what_is_older_and_apart_does_not_push_out_the_new() -> None:
     assert known.unknown(span(900, 1_400)) == []
 
 
-def test_a_fresh_row_stands_for_the_known_one_and_is_named_as_revised() -> None:
+def test_a_closed_candle_that_is_told_otherwise_stays_as_it_was_and_is_named() -> None:
     known = KnownCandles(STEP)
     tell(known, span(0, 500))
-    asked = known.unknown(span(1, 501))
-    fresh = candles(asked[0], volume=2.0)
-    rows = known.with_fresh(span(1, 501), fresh)
+    (asked,) = known.unknown(span(1, 501))
+    fresh = candles(asked, volume=2.0)
+    sound = sift(fresh, interval="5m", now_ms=FAR)
+    rows = known.with_fresh(span(1, 501), fresh, sound.open_times)
     assert len(rows.open_times) == len(set(rows.open_times.tolist())) == 500
-    changed = known.keep(asked, sift(fresh, interval="5m", now_ms=FAR))
+    changed = known.keep([asked], sound)
     assert [each.open_time for each in changed] == list(span(498, 500))
     assert {(each.stored[4], each.fresh[4]) for each in changed} == {(1.0, 2.0)}
-    assert known.with_fresh(span(498, 501), NO_ROWS).volume.tolist() == [2.0, 2.0, 2.0]
+    assert known.with_fresh(span(498, 501), NO_ROWS).volume.tolist() == [1.0, 1.0, 2.0]
+
+
+def test_a_revision_is_remembered_as_long_as_its_candle_is_wanted_and_known() -> None:
+    known = KnownCandles(STEP)
+    tell(known, span(0, 500))
+    tell(known, span(1, 501), volume=2.0)
+    tell(known, span(2, 502), volume=2.0)
+    assert [each.open_time for each in known.revised(span(2, 502))] == list(span(498, 500))
+    assert [each.open_time for each in known.revised(span(499, 999))] == list(span(499, 500))
+    assert known.revised(span(500, 999)) == ()
+    tell(known, span(2_000, 2_500))
+    assert known.revised(span(0, 2_500)) == ()
+
+
+def test_a_row_that_is_told_twice_or_cannot_be_a_candle_is_left_to_the_gate() -> None:
+    known = KnownCandles(STEP)
+    tell(known, span(0, 500))
+    (asked,) = known.unknown(span(1, 501))
+    fresh = candles(asked)
+    twice = RawCandles(*(np.concatenate((column, column[:1])) for column in fresh))
+    sound = sift(twice, interval="5m", now_ms=FAR).open_times
+    assert len(known.with_fresh(span(1, 501), twice, sound).open_times) == 502
+    fresh.close[0] = np.nan
+    sound = sift(fresh, interval="5m", now_ms=FAR).open_times
+    assert np.isnan(known.with_fresh(span(1, 501), fresh, sound).close).sum() == 1
 
 
 def test_a_known_candle_that_is_not_told_again_stays() -> None:
@@ -118,7 +144,7 @@ def test_whatever_the_order_of_questions_the_answer_is_what_the_exchange_has(
         assert sum(map(len, asked)) <= length + READ_AGAIN
         pages = [candles(each, holes=missing) for each in asked]
         fresh = RawCandles(*(np.concatenate(parts) for parts in zip(NO_ROWS, *pages, strict=True)))
-        rows = known.with_fresh(starts, fresh)
+        rows = known.with_fresh(starts, fresh, fresh.open_times)
         inside = (rows.open_times >= starts.start) & (rows.open_times < starts.stop)
         expected = candles(starts, holes=missing)
         order = np.argsort(rows.open_times[inside])

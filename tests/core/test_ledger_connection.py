@@ -71,8 +71,10 @@ async def test_sqlite_commits_are_durable_and_its_readers_cannot_write(sqlite_ur
     async with engines.writer.connect() as connection:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         values = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in pragmas]
-        assert values == ["wal", 2, 1, 1_000]  # 2 is FULL
+        assert values == ["wal", 2, 1, 0]  # 2 is FULL; the writer waits for its lock by looking again
     async with engines.reader.connect() as connection:
+        values = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in pragmas]
+        assert values == ["wal", 2, 1, 1_000]
         with pytest.raises(OperationalError, match="readonly"):
             await connection.exec_driver_sql("DELETE FROM runs")
     await engines.dispose()

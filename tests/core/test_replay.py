@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.adapters.history import download
+from core.adapters.history_plan import Series
 from core.adapters.replay import ReplayMarket
+from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic_history import SyntheticHistory
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, INTERVAL_SECONDS
+from core.ports import Told
+from core.risk.account import Quote
 from tests.core.recordings import FAR_MS, MINUTE_MS, START_MS, ask, make_rows, refusal, save, without
 
 
@@ -206,3 +213,83 @@ class TestMissing:
         assert refusal(market, "1m", 5, symbol="XMR-USD").reason == "UNKNOWN_SYMBOL"
         assert refusal(market, "7m", 5).reason == "UNKNOWN_INTERVAL"
         assert "count: 0 candles" in refusal(market, "1m", 0).detail
+
+
+class TestPort:
+    async def test_what_is_not_recorded_of_one_symbol_costs_the_others_nothing(self, tmp_path: Path) -> None:
+        save(tmp_path, make_rows("1m", 100))
+        good, bad = await ReplayMarket(tmp_path).latest_each(["BTC-USD", "ETH-USD"], "1m", 5, now_ms=FAR_MS)
+        assert isinstance(good, Told)
+        assert (good.candles.symbol, good.synthetic, good.degradations) == ("BTC-USD", False, ())
+        assert isinstance(bad, CrpbotError)
+        assert bad.reason == "SERIES_NOT_RECORDED"
+
+    async def test_a_folder_that_cannot_be_played_is_a_problem(self, tmp_path: Path) -> None:
+        assert "no recorded candles" in (await ReplayMarket(tmp_path).problem() or "")
+        save(tmp_path, make_rows("1m", 100))
+        assert await ReplayMarket(tmp_path).problem() is None
+
+    async def test_what_was_fetched_from_a_generator_is_told_as_invented(self, tmp_path: Path) -> None:
+        wanted = [Series("BTC-USD", "1m", START_MS, START_MS + 300 * MINUTE_MS)]
+        source = SyntheticHistory(SyntheticMarket(7))
+        await download(source, tmp_path, wanted, tell=lambda *_: None, now_ms=lambda: FAR_MS)
+        market = ReplayMarket(tmp_path)
+        assert market.synthetic is True
+        save(tmp_path, make_rows("1m", 300), symbol="ETH-USD")
+        market.move_to(START_MS + 300 * MINUTE_MS)
+        told = await market.latest_each(["BTC-USD", "ETH-USD"], "5m", 40, now_ms=FAR_MS)
+        assert [each.synthetic for each in told if isinstance(each, Told)] == [True, False]
+
+
+class TestQuotes:
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(clock=st.integers(10 * MINUTE_MS, 100 * MINUTE_MS), now=st.integers(10 * MINUTE_MS, 100 * MINUTE_MS))
+    def test_a_quote_is_of_the_newest_candle_that_had_closed_and_told_at_its_end(
+        self, tmp_path: Path, clock: int, now: int
+    ) -> None:
+        table = make_rows("1m", 100)
+        save(tmp_path, table)
+        save(tmp_path, make_rows("5m", 20), interval="5m")
+        market = ReplayMarket(tmp_path)
+        market.move_to(START_MS + clock)
+        (quote,) = asyncio.run(market.quotes(["btc/usd"], now_ms=START_MS + now))
+        assert isinstance(quote, Quote)
+        minute = min(clock, now) // MINUTE_MS
+        close = Decimal(repr(float(table["close"][minute - 1])))
+        assert quote.at_ms == START_MS + minute * MINUTE_MS
+        assert quote.bid < close < quote.ask
+        assert (quote.ask - quote.bid) / close == pytest.approx(Decimal("0.0002"), abs=Decimal("1e-7"))
+
+    async def test_one_symbol_that_fails_does_not_take_the_others_with_it(self, tmp_path: Path) -> None:
+        save(tmp_path, make_rows("1m", 100))
+        save(tmp_path, make_rows("1m", 97), symbol="SOL-USD")
+        broken = make_rows("1m", 100)
+        broken["close"][-1] = np.nan
+        save(tmp_path, broken, symbol="XRP-USD")
+        market = ReplayMarket(tmp_path)
+        good, *errors = await market.quotes(["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"], now_ms=FAR_MS)
+        assert isinstance(good, Quote)
+        reasons = [each.reason for each in errors if isinstance(each, CrpbotError)]
+        assert reasons == ["SERIES_NOT_RECORDED", "CANDLES_NOT_RECORDED", "BROKEN_RECORDING"]
+
+    async def test_a_candle_two_old_serves_and_an_old_hole_is_none_of_its_business(self, tmp_path: Path) -> None:
+        table = make_rows("1m", 100)
+        save(tmp_path, without(table, [*range(60, 70), 98, 99]))
+        market = ReplayMarket(tmp_path)
+        market.move_to(START_MS + 100 * MINUTE_MS)
+        (quote,) = await market.quotes(["BTC-USD"], now_ms=FAR_MS)
+        assert isinstance(quote, Quote)
+        assert quote.at_ms == START_MS + 98 * MINUTE_MS
+        market.move_to(START_MS + 101 * MINUTE_MS)
+        (error,) = await market.quotes(["BTC-USD"], now_ms=FAR_MS)
+        assert isinstance(error, CrpbotError)
+        assert "BTC-USD: no candle makes a quote at 2025-01-01T01:41:00Z: none of 1m in the last 2" in error.detail
+
+    async def test_a_longer_interval_stands_in_where_the_shorter_one_ends(self, tmp_path: Path) -> None:
+        save(tmp_path, make_rows("1m", 50))
+        five = make_rows("5m", 20)
+        save(tmp_path, five, interval="5m")
+        (quote,) = await ReplayMarket(tmp_path).quotes(["BTC-USD"], now_ms=FAR_MS)
+        assert isinstance(quote, Quote)
+        assert quote.at_ms == START_MS + 100 * MINUTE_MS
+        assert quote.bid < Decimal(repr(float(five["close"][-1]))) < quote.ask

@@ -45,6 +45,8 @@ ORIGINAL_NAMES: dict[str, tuple[str, str, object]] = {
     "LLM_BASE_URL": ("http://127.0.0.1:11434/v1/", "llm.base_url", "http://127.0.0.1:11434/v1"),
     "LLM_MODEL": ("qwen3", "llm.model", "qwen3"),
     "LLM_EXTRA_BODY": ('{ "top_k": 1 }', "llm.extra_body", '{"top_k":1}'),
+    "LLM_SUPPORTS_JSON_MODE": ("false", "llm.supports_json_mode", False),
+    "LLM_ON_OUTAGE": ("rules", "llm.on_outage", "rules"),
     "LLM_PRICE_FREE": ("true", "llm.price_free", True),
     "DB_URL": ("sqlite:///ledger.db", "database.url", "sqlite+aiosqlite:///ledger.db"),
     "KILL_SWITCH": ("true", "runtime.kill_switch", True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 
 from core.adapters import synthetic
 from core.adapters.grid import MAX_CANDLES, closed_candles, merge_candles
+from core.adapters.spread import HALF_SPREAD, quote_around
 from core.adapters.synthetic import SyntheticMarket
 from core.adapters.synthetic_path import COINS, ERA_DAYS
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, INTERVAL_SECONDS, SYMBOLS, Candles
+from core.ports import Told
+from core.risk.account import Quote
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -173,3 +177,40 @@ class TestRefusals:
 
     def test_other_spellings_of_a_symbol_are_the_same_market(self) -> None:
         assert_same(ask(SyntheticMarket(1), "btc/usd", "5m", 5), ask(SyntheticMarket(1), "BTC-USD", "5m", 5))
+
+
+class TestPort:
+    async def test_each_symbol_is_told_as_invented_and_without_doubt(self) -> None:
+        market = SyntheticMarket(7)
+        told = await market.latest_each(SYMBOLS, "5m", 40, now_ms=NOW_MS)
+        for each, candles in zip(told, await market.latest(SYMBOLS, "5m", 40, now_ms=NOW_MS), strict=True):
+            assert isinstance(each, Told)
+            assert (each.synthetic, each.degradations) == (True, ())
+            assert_same(each.candles, candles)
+        assert await market.problem() is None
+
+    async def test_a_quote_lies_around_the_close_of_the_newest_minute(self) -> None:
+        now_ms = NOW_MS + 42_000
+        found = await SyntheticMarket(7).quotes(SYMBOLS, now_ms=now_ms)
+        assert found == await SyntheticMarket(7).quotes(SYMBOLS, now_ms=now_ms)
+        assert [quote.symbol for quote in found] == list(SYMBOLS)
+        minutes = await SyntheticMarket(7).latest(SYMBOLS, "1m", 1, now_ms=now_ms)
+        for quote, candles in zip(found, minutes, strict=True):
+            assert isinstance(quote, Quote)
+            close = Decimal(repr(float(candles.close[-1])))
+            tick = Decimal(1).scaleb(-COINS[quote.symbol].price_decimals)
+            assert quote.at_ms == now_ms
+            assert quote.bid < close < quote.ask
+            assert quote.bid % tick == quote.ask % tick == 0
+            assert 2 * HALF_SPREAD * close <= quote.ask - quote.bid <= 2 * HALF_SPREAD * close + 2 * tick
+
+    async def test_an_unknown_symbol_has_no_quote(self) -> None:
+        with pytest.raises(CrpbotError, match="XMR-USD"):
+            await SyntheticMarket(7).quotes(["XMR-USD"], now_ms=NOW_MS)
+
+
+@given(price=st.floats(min_value=1e-8, max_value=1e9), tick=st.sampled_from([Decimal("0.01"), Decimal("1e-8")]))
+def test_offers_never_meet_and_are_never_below_a_tick(price: float, tick: Decimal) -> None:
+    quote = quote_around("BTC-USD", price, at_ms=0, tick=tick)
+    assert tick <= quote.bid < quote.ask
+    assert quote.ask > Decimal(repr(price))

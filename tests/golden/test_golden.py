@@ -15,7 +15,8 @@ import pytest
 
 from api.body import adapter, parse_json
 from api.wire import from_message, to_message
-from core.analysis import Analysis, AnalyzeResponse, Missing, Reading
+from core.analysis import Analysis, AnalyzeResponse, Missing, Reading, RefusedSymbol
+from core.signal import Degradation
 from protos import crpbot_pb2
 
 FOLDER = Path(__file__).parent
@@ -41,6 +42,7 @@ RESPONSE = AnalyzeResponse(
             readings=READINGS,
             missing=MISSING,
             coverage=0.5,
+            degradations=(Degradation("REVISED", "coinbase: BTC-USD 5m: 2026-03-02T11:50:00Z: close 1 became 2"),),
         ),
         Analysis(
             symbol="DOGE-USD",
@@ -54,7 +56,8 @@ RESPONSE = AnalyzeResponse(
             missing=(),
             coverage=0.0,
         ),
-    )
+    ),
+    (RefusedSymbol("POL-USD", "STALE_MARKET_DATA", "coinbase: POL-USD 5m: the newest candle closed an hour ago"),),
 )
 
 

@@ -37,6 +37,7 @@ class Server:
             "CRPBOT__RAY__DASHBOARD_PORT": str(self.dashboard_port),
             "CRPBOT__RUNTIME__STATE_FOLDER": str(self.state),
             "CRPBOT__SERVING__FIT_AT_START": "false",  # it takes longer than all that is tested with most servers
+            "CRPBOT__SERVING__SCHEDULE": "false",  # signals of its own would disturb what is tested
             **settings,
         }
         self.child = subprocess.Popen(

@@ -9,6 +9,7 @@ import pytest
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
+from api.operations import analysis_operations
 from api.readiness import Readiness
 from core.adapters.synthetic import SyntheticMarket
 from core.desk import Defaults, Desk
@@ -42,8 +43,10 @@ async def test_five_minutes_of_market_over_rest_and_grpc() -> None:
     loop = asyncio.get_running_loop()
     analysts = LocalAnalysts(loop.time, lambda: FITS)
     desk = Desk(market=SyntheticMarket(7), analysts=analysts, now=clock, defaults=Defaults("1m", 500))
+    metrics = Metrics()
+    operations = analysis_operations(desk, metrics)
     gateway = Gateway(
-        desk, readiness=Readiness({}), metrics=Metrics(), http=LOCALHOST, grpc=LOCALHOST, timeout_seconds=30.0
+        operations, readiness=Readiness({}), metrics=metrics, http=LOCALHOST, grpc=LOCALHOST, timeout_seconds=30.0
     )
     running = asyncio.create_task(gateway.run())
     seen = []

@@ -33,6 +33,11 @@ async def append_entry(connection: AsyncConnection, event: AuditEvent) -> AuditE
     return entry
 
 
+async def lock_head(connection: AsyncConnection) -> None:
+    """Wait here for whoever is about to append, when what is to be stored depends on what they store."""
+    await connection.execute(select(audit_head.c.id).with_for_update())
+
+
 async def read_entries(connection: AsyncConnection, *, after: int, limit: int) -> list[AuditEntry]:
     """The entries that follow number `after`, oldest first."""
     query = select(audit_log).where(audit_log.c.seq > after).order_by(audit_log.c.seq).limit(limit)

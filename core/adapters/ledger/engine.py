@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.util import await_only
 
 from core.adapters.ledger.address import is_sqlite
 
@@ -17,6 +22,9 @@ LOCK_TIMEOUT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 5
 READERS = 4  # SQLite connections beside the one writer; each is a thread
 POSTGRES_CONNECTIONS = 10
+LOOK_AGAIN_SECONDS = 0.001  # for the lock of the one writer: a fraction of what a transaction takes
+
+Begin = Callable[[Connection], object]
 
 # a gateway frozen inside a transaction loses its locks after so many lock time-outs, so that the others go on
 IDLE_LOCK_TIMEOUTS = 4
@@ -71,7 +79,8 @@ def make_blocking_engine(
         address.set(drivername="sqlite"), poolclass=NullPool, connect_args=_sqlite_arguments(lock_timeout_seconds)
     )
     event.listen(engine, "connect", lambda connection, _: _switch_to_wal(connection, lock_timeout_seconds))
-    _configure_sqlite(engine, begin="BEGIN IMMEDIATE" if writing else "BEGIN", pragmas={"foreign_keys": "OFF"})
+    begin = _beginning("BEGIN IMMEDIATE" if writing else "BEGIN")
+    _configure_sqlite(engine, begin=begin, pragmas={"foreign_keys": "OFF"})
     return engine
 
 
@@ -86,8 +95,40 @@ def _sqlite_engine(
         connect_args=_sqlite_arguments(lock_timeout_seconds),
     )
     pragmas = {"foreign_keys": "ON", "query_only": "ON" if query_only else "OFF"}
-    _configure_sqlite(engine.sync_engine, begin=begin, pragmas=pragmas)
+    if query_only:
+        _configure_sqlite(engine.sync_engine, begin=_beginning(begin), pragmas=pragmas)
+    else:
+        patient = _begin_in_turn(begin, lock_timeout_seconds)
+        _configure_sqlite(engine.sync_engine, begin=patient, pragmas={**pragmas, "busy_timeout": "0"})
     return engine
+
+
+def _beginning(begin: str) -> Begin:
+    """Begin with that statement; SQLite waits for its lock by itself."""
+    return lambda connection: connection.exec_driver_sql(begin)
+
+
+def _begin_in_turn(begin: str, patience_seconds: float) -> Begin:
+    """Begin with that statement, and look for the lock so often that a busy process cannot keep it from the others.
+
+    SQLite itself looks again after up to 100 ms, in which a process that writes all the time has taken the lock back:
+    a kill call took 0.9 s that way, and could take the whole time-out.
+    """
+
+    def begin_transaction(connection: Connection) -> None:
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            try:
+                connection.exec_driver_sql(begin)
+                return
+            except OperationalError as error:
+                code = getattr(error.orig, "sqlite_errorcode", 0)
+                if code & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            # spread, so that two who wait do not look in step
+            await_only(asyncio.sleep(random.uniform(0.5, 1.5) * LOOK_AGAIN_SECONDS))  # noqa: S311 - no secret
+
+    return begin_transaction
 
 
 def _sqlite_arguments(lock_timeout_seconds: float) -> dict[str, object]:
@@ -96,7 +137,7 @@ def _sqlite_arguments(lock_timeout_seconds: float) -> dict[str, object]:
     return {"timeout": lock_timeout_seconds, "isolation_level": None}
 
 
-def _configure_sqlite(engine: Engine, *, begin: str, pragmas: dict[str, str]) -> None:
+def _configure_sqlite(engine: Engine, *, begin: Begin, pragmas: dict[str, str]) -> None:
     """Set each new connection up, and begin every transaction with `begin`."""
 
     def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -106,11 +147,8 @@ def _configure_sqlite(engine: Engine, *, begin: str, pragmas: dict[str, str]) ->
             cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()
 
-    def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     event.listen(engine, "connect", set_pragmas)
-    event.listen(engine, "begin", begin_transaction)
+    event.listen(engine, "begin", begin)
 
 
 def _switch_to_wal(connection: DBAPIConnection, patience_seconds: float) -> None:

@@ -21,7 +21,7 @@ from core.adapters.ledger.address import is_sqlite, parse_address
 from core.adapters.ledger.audit import append_entry, read_entries, verify_entries
 from core.adapters.ledger.chain import AuditEntry, AuditEvent, ChainReport
 from core.adapters.ledger.engine import LOCK_TIMEOUT_SECONDS, Engines, make_engines
-from core.adapters.ledger.failures import explained
+from core.adapters.ledger.failures import BUSY, explained, failure
 from core.adapters.ledger.migrations import (
     KnownRevisions,
     check_sqlite_file,
@@ -50,10 +50,12 @@ class Run:
 class Ledger:
     """One open ledger. Any number of tasks and processes may share the same database."""
 
-    def __init__(self, address: URL, engines: Engines, known: KnownRevisions) -> None:
+    def __init__(self, address: URL, engines: Engines, known: KnownRevisions, *, patience_seconds: float) -> None:
         self._address = address
         self._engines = engines
         self._known = known
+        self._patience_seconds = patience_seconds
+        self._turns: dict[str, asyncio.Lock] = {}
 
     @classmethod
     async def open(cls, url: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Self:
@@ -62,7 +64,8 @@ class Ledger:
         require_sqlite_file(address)
         await asyncio.to_thread(check_sqlite_file, address)
         known = await asyncio.to_thread(known_revisions)
-        ledger = cls(address, make_engines(address, lock_timeout_seconds=lock_timeout_seconds), known)
+        engines = make_engines(address, lock_timeout_seconds=lock_timeout_seconds)
+        ledger = cls(address, engines, known, patience_seconds=lock_timeout_seconds)
         try:
             await ledger.check()
         except BaseException:
@@ -70,13 +73,18 @@ class Ledger:
             raise
         return ledger
 
+    @property
+    def address(self) -> URL:
+        """Where the ledger lies; holds the password."""
+        return self._address
+
     async def close(self) -> None:
         """Close every connection. Call it when no other call is in flight."""
         await self._engines.dispose()
 
     async def check(self) -> None:
         """Refuse unless the database answers and its schema is the one this program works with."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             revision = await connection.run_sync(read_revision)
         self._known.check(revision, self._address)
 
@@ -91,12 +99,12 @@ class Ledger:
             data_provider=run.data_provider,
             runtime_mode=run.runtime_mode,
         )
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             return int((await connection.execute(statement.returning(runs.c.id))).scalar_one())
 
     async def append_audit(self, event: AuditEvent) -> AuditEntry:
         """Append one entry to the audit chain. Entries are numbered 1, 2, 3 ... without gaps, in commit order."""
-        async with self._writing() as connection:
+        async with self.writing() as connection:
             return await append_entry(connection, event)
 
     async def audit_after(self, seq: int, limit: int) -> list[AuditEntry]:
@@ -105,7 +113,7 @@ class Ledger:
             raise invalid("seq", f"must be 0 to {MAX_SEQ}")
         if not 1 <= limit <= MAX_PAGE:
             raise invalid("limit", f"must be 1 to {MAX_PAGE}")
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return await read_entries(connection, after=seq, limit=limit)
 
     async def verify_audit(self) -> ChainReport:
@@ -114,17 +122,38 @@ class Ledger:
         It sees every edit but two: a tail cut off together with its head, and a chain written anew. Only a hash kept
         elsewhere shows those (`docs/storage.md`).
         """
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return await verify_entries(connection)
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block and undone when it raises."""
         with explained(self._address):
             async with self._engines.writer.begin() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+    async def turn(self, account_id: str) -> AsyncIterator[None]:
+        """One writer at a time on an account, as far as this program goes; taken before its transaction begins.
+
+        In the database they would wait for each other too, but with a connection each, and births would meanwhile hold
+        the switch that a kill call waits for.
+        """
+        lock = self._turns.setdefault(account_id, asyncio.Lock())
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                await lock.acquire()
+        except TimeoutError:
+            raise failure(self._address, BUSY, f"account {account_id[:64]!r} was busy") from None
+        try:
+            yield
+        finally:
+            lock.release()
+            if not lock.locked():  # ids are not kept; who waits holds the old lock, which costs order but no safety
+                self._turns.pop(account_id, None)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees one snapshot: SQLite's always does, PostgreSQL's when told."""
         with explained(self._address):
             async with self._engines.reader.connect() as connection:

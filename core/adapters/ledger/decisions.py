@@ -1,0 +1,66 @@
+"""A decision is born: judged and stored with all that follows from it, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.adapters.ledger.births import insert_emission, insert_trade, require_unstopped
+from core.adapters.ledger.idempotency import hold
+from core.adapters.ledger.ledger import Ledger
+from core.adapters.ledger.locks import locked_facts
+from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals import find_slot, read_records, store_signal
+from core.confidence import Records
+from core.idempotency import Attempt
+from core.market import Candles
+from core.risk.account import Clock, KillSwitch
+from core.signal_ports import Judge
+from core.signal_store import SnapshotReference, StoredSignal
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecisions:
+    """The decisions of one ledger as they are born. `forced` is the switch of a server with KILL_SWITCH=true."""
+
+    ledger: Ledger
+    signals: Signals
+    forced: KillSwitch | None = None
+
+    async def decide(
+        self, account_id: str, judge: Judge, *, clock: Clock, window_ms: int, attempt: Attempt | None = None
+    ) -> StoredSignal:
+        """Judge under the locks and store; a decision that is there already is the answer, and nothing is stored."""
+        async with self.ledger.turn(account_id), self.ledger.writing() as connection:
+            if attempt is not None:
+                await hold(connection, attempt)
+            facts, moment = await locked_facts(
+                connection, account_id, clock=clock, window_ms=window_ms, forced=self.forced
+            )
+            birth = judge(facts, moment)
+            require_unstopped(facts, trade=birth.trade is not None, emission=birth.emission is not None)
+            stored = await store_signal(connection, birth.signal, created_at=moment.at)
+            if not stored.is_new:
+                return stored
+            if birth.emission is not None:
+                await insert_emission(connection, facts.account, birth.emission, moment=moment)
+            if birth.trade is not None:
+                await insert_trade(connection, facts.account, birth.trade, moment=moment, seq=stored.seq)
+            return stored
+
+    async def decided(self, account_id: str, symbols: Sequence[str], slot: datetime) -> dict[str, StoredSignal]:
+        """What has been decided for that slot already, by symbol."""
+        async with self.ledger.reading() as connection:
+            return await find_slot(connection, account_id, symbols, slot)
+
+    async def records(self, symbols: Sequence[str]) -> Mapping[str, Records]:
+        """The closed trades of each symbol's signals by variant and tier."""
+        async with self.ledger.reading() as connection:
+            return await read_records(connection, symbols)
+
+    async def store_snapshots(
+        self, candles: Sequence[Candles], *, identity: str, at: datetime
+    ) -> tuple[SnapshotReference, ...]:
+        """Store what several decisions are about to see; the answers are in the order of the candles."""
+        return await self.signals.store_snapshots(candles, identity=identity, at=at)

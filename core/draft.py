@@ -1,0 +1,318 @@
+"""What is about to be decided on one symbol, and its last judgement under the locks: the account has the last word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+
+from core.analysis import RefusedSymbol
+from core.case_file import write_case
+from core.market import milliseconds
+from core.money import canonical
+from core.prompt import hash_prompt
+from core.risk.account import AccountFacts, Moment
+from core.risk.assess import assess
+from core.risk.booking import NewEmission, NewTrade
+from core.risk.check import check
+from core.risk.desk import Bench
+from core.risk.proposal import Proposal, Purpose
+from core.risk.rule import Rule
+from core.risk.size import Plan, Sizing, size
+from core.risk.state import RiskState
+from core.signal import (
+    Degradation,
+    Mode,
+    RuntimeMode,
+    Signal,
+    Strategy,
+    Synthesis,
+    Version,
+    Veto,
+)
+from core.signal_ports import Birth, Study
+from core.signal_store import NewSignal, SnapshotReference
+from core.trade import Book, Direction, Tier
+from core.verdicts import Consultation, change_24h_percent
+
+LIFE: Final = timedelta(minutes=15)  # an entry that was not met by then is not this signal's any more
+ID_BYTES: Final = 15
+# These are the house's own: the firm would have allowed what they forbid.
+HOUSE_RULES: Final = frozenset(
+    {
+        *(Rule.KILL_SWITCH, Rule.STALE, Rule.SIGNALS_PER_HOUR, Rule.HIGH_CONFIDENCE_PER_HOUR),
+        *(Rule.OPEN_RISK, Rule.RISK_PER_TRADE, Rule.MINIMUM),
+    }
+)
+DEGRADED_RULE: Final = "degraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is the same for every symbol of a question."""
+
+    account: str
+    slot: datetime | None
+    key: str
+    mode: Mode
+    runtime_mode: RuntimeMode
+    interval: str
+    window: int
+    source: str
+    synthetic: bool
+    versions: tuple[Version, ...]
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A decision before its last judgement. `signal` is what is stored when that judgement says no."""
+
+    signal: Signal
+    consultation: Consultation | None = None
+    stop_first: float | None = None
+    references: tuple[SnapshotReference, ...] = ()
+    key: str | None = None
+    actor: str = "api"
+
+    @property
+    def proposed(self) -> Direction:
+        """What would be published if the account allows it."""
+        return Direction.HOLD if self.consultation is None else self.consultation.decision.direction
+
+
+def refuse_unasked(symbol: str, frame: Frame, at: datetime, vetoes: tuple[Veto, ...]) -> Draft:
+    """A HOLD that came before anything was read: the account forbids every signal now."""
+    values = {
+        "vetoes": vetoes,
+        "ftmo_compliant": is_compliant(vetoes),
+        "reasoning": f"Not looked at: {vetoes[0].detail}.",
+        "synthesis_reason": vetoes[0].rule,
+    }
+    return _blank(symbol, frame, at, replace_with=values)
+
+
+def refuse_unread(refused: RefusedSymbol, frame: Frame, at: datetime) -> Draft:
+    """A HOLD because the market could not be read."""
+    doubts = (Degradation(refused.reason, refused.detail),)
+    values = {
+        "degraded": True,
+        "degradations": doubts,
+        "reasoning": f"Not read: {refused.detail}",
+        "synthesis_reason": refused.reason,
+    }
+    return _blank(refused.symbol, frame, at, replace_with=values)
+
+
+def draft(
+    study: Study,
+    consultation: Consultation,
+    frame: Frame,
+    *,
+    at: datetime,
+    stop_first: float | None,
+    references: tuple[SnapshotReference, ...],
+    timings_ms: Mapping[str, float],
+) -> Draft:
+    """A decision as it stands before the account is asked."""
+    analysis, decision = study.analysis, consultation.decision
+    doubts = (*analysis.degradations, *decision.degradations)
+    shadow = consultation.book is Book.SHADOW
+    account = Book.SHADOW.value if shadow else frame.account
+    prompt = consultation.prompt
+    versions = (*frame.versions, Version("rule", consultation.case.rule.label))
+    signal = Signal(
+        id=make_id(account, analysis.symbol, frame),
+        account=account,
+        book=consultation.book,
+        symbol=analysis.symbol,
+        slot=frame.slot,
+        timestamp=at,
+        as_of=analysis.as_of,
+        interval=analysis.interval,
+        window=analysis.window,
+        strategy=Strategy.V7,
+        variant=decision.variant,
+        mode=frame.mode,
+        runtime_mode=frame.runtime_mode,
+        direction=Direction.HOLD,
+        confidence=decision.confidence,
+        calibrated_confidence=None,
+        tier=decision.tier,
+        threshold=decision.threshold,
+        synthesis=decision.synthesis,
+        synthesis_reason=decision.synthesis_reason,
+        reasoning=decision.reasoning,
+        entry=None,
+        stop_loss=None,
+        take_profit=None,
+        stop_first=None,
+        quantity=None,
+        lots=None,
+        risk_usd=None,
+        size_limit=None,
+        vetoes=(*decision.vetoes, *_veto_doubts(doubts, decision.direction)),
+        degraded=bool(doubts),
+        degradations=doubts,
+        ftmo_compliant=True,
+        price=canonical(analysis.price),
+        change_24h_percent=change_24h_percent(study.candles),
+        source=analysis.source,
+        synthetic=analysis.synthetic,
+        executed=False,
+        llm=consultation.llm,
+        coverage=decision.coverage,
+        votes=decision.votes,
+        timings_ms=dict(timings_ms),
+        versions=versions if prompt is None else (*versions, Version("prompt", hash_prompt(prompt))),
+    )
+    return Draft(signal, consultation, stop_first, references, None if frame.slot else frame.key, frame.actor)
+
+
+def settle(draft: Draft, bench: Bench, facts: AccountFacts, moment: Moment) -> Birth:
+    """The last judgement, under the locks: a BUY or SELL that the account allows, or the HOLD with its vetoes."""
+    signal = replace(draft.signal, timestamp=moment.at)
+    consultation = draft.consultation
+    if consultation is None or draft.proposed is Direction.HOLD or signal.degraded:
+        return Birth(_new(draft, signal))
+    decision = consultation.decision
+    levels = decision.levels
+    assert levels is not None  # a decision that is no HOLD has them
+    state = assess(facts, bench.pack, bench.quotes, moment, limits=bench.limits)
+    plan = Plan(signal.symbol, decision.direction, levels.entry, levels.stop_loss)
+    sizing = size(plan, bench.pack, state, limits=bench.limits, step=bench.step(signal.symbol))
+    vetoes = _ask_account(signal, plan, sizing, bench, facts=facts, state=state, moment=moment)
+    if vetoes:
+        held = replace(signal, vetoes=(*signal.vetoes, *vetoes), ftmo_compliant=is_compliant(vetoes))
+        return Birth(_new(draft, held))
+    published = replace(
+        signal,
+        direction=decision.direction,
+        entry=levels.entry,
+        stop_loss=levels.stop_loss,
+        take_profit=levels.take_profit,
+        stop_first=draft.stop_first,
+        quantity=canonical(sizing.quantity),
+        lots=None if sizing.lots is None else canonical(sizing.lots),
+        risk_usd=canonical(sizing.risk_usd),
+        size_limit=sizing.binding,
+    )
+    trade = NewTrade(
+        id=f"trade-{signal.id}",
+        symbol=signal.symbol,
+        direction=decision.direction,
+        quantity=sizing.quantity,
+        entry=levels.entry,
+        stop_loss=levels.stop_loss,
+        take_profit=levels.take_profit,
+        signal_id=signal.id,
+        high_confidence=decision.tier is Tier.HIGH,
+        expires_at=moment.at + LIFE,
+    )
+    emission = NewEmission(signal.id, decision.tier is Tier.HIGH) if signal.book is Book.PRIMARY else None
+    return Birth(_new(draft, published), emission, trade)
+
+
+def is_compliant(vetoes: tuple[Veto, ...]) -> bool:
+    """Whether the firm itself would have allowed it."""
+    return all(veto.rule in HOUSE_RULES for veto in vetoes)
+
+
+def make_id(account: str, symbol: str, frame: Frame) -> str:
+    """The same question gets the same id: a retry finds what the first attempt stored.
+
+    Whoever decided has no part in it. A retry may draw another variant, or find no budget for the model: the first
+    decision stands all the same.
+    """
+    when = f"slot {milliseconds(frame.slot)}" if frame.slot else f"key {frame.key}"
+    said = "|".join((account, symbol, when, Strategy.V7.value))
+    return "sig_" + blake2b(said.encode(), digest_size=ID_BYTES).hexdigest()
+
+
+def _ask_account(
+    signal: Signal,
+    plan: Plan,
+    sizing: Sizing,
+    bench: Bench,
+    *,
+    facts: AccountFacts,
+    state: RiskState,
+    moment: Moment,
+) -> tuple[Veto, ...]:
+    """What the account says. The shadow book compares: it is sized, and nothing else limits it."""
+    if signal.book is Book.PRIMARY:
+        proposal = Proposal(
+            Purpose.SIGNAL,
+            signal.symbol,
+            plan.direction,
+            entry=plan.entry,
+            stop_loss=plan.stop_loss,
+            quantity=sizing.quantity or None,
+            high_confidence=signal.tier is Tier.HIGH,
+        )
+        vetoes = check(facts, bench.pack, bench.quotes, moment, proposal=proposal, limits=bench.limits, state=state)
+        if vetoes:
+            return vetoes
+    if sizing.quantity <= 0:
+        return (Veto(sizing.binding, "0", "above 0", f"no size fits: {sizing.detail}"),)
+    return ()
+
+
+def _veto_doubts(doubts: tuple[Degradation, ...], direction: Direction) -> tuple[Veto, ...]:
+    """What is doubtful is never acted on."""
+    if not doubts or direction is Direction.HOLD:
+        return ()
+    return (Veto(DEGRADED_RULE, doubts[0].reason, "none", f"no signal rests on doubtful ground: {doubts[0].detail}"),)
+
+
+def _new(draft: Draft, signal: Signal) -> NewSignal:
+    consultation = draft.consultation
+    texts: dict[str, str] = {}
+    if consultation is not None:
+        texts["case"] = write_case(consultation.case, consultation.mode)
+        if consultation.prompt is not None:
+            texts["prompt"] = f"{consultation.prompt.system}\0{consultation.prompt.user}"
+        if consultation.reply is not None:
+            texts["reply"] = consultation.reply
+    facts = {"symbol": signal.symbol, "direction": signal.direction.value, "book": signal.book.value}
+    return NewSignal(signal, draft.actor, key=draft.key, snapshots=draft.references, texts=texts, facts=facts)
+
+
+def _blank(symbol: str, frame: Frame, at: datetime, *, replace_with: Mapping[str, object]) -> Draft:
+    """A HOLD without readings."""
+    values: dict[str, object] = {
+        **dict.fromkeys(("as_of", "variant", "calibrated_confidence", "tier", "entry", "stop_loss", "take_profit")),
+        **dict.fromkeys(
+            ("stop_first", "quantity", "lots", "risk_usd", "size_limit", "price", "change_24h_percent", "llm")
+        ),
+        "id": make_id(frame.account, symbol, frame),
+        "account": frame.account,
+        "book": Book.PRIMARY,
+        "symbol": symbol,
+        "slot": frame.slot,
+        "timestamp": at,
+        "interval": frame.interval,
+        "window": frame.window,
+        "strategy": Strategy.V7,
+        "mode": frame.mode,
+        "runtime_mode": frame.runtime_mode,
+        "direction": Direction.HOLD,
+        "confidence": 0.0,
+        "threshold": 0.0,
+        "synthesis": Synthesis.NONE,
+        "vetoes": (),
+        "degraded": False,
+        "degradations": (),
+        "ftmo_compliant": True,
+        "source": frame.source,
+        "synthetic": frame.synthetic,
+        "executed": False,
+        "coverage": 0.0,
+        "votes": (),
+        "timings_ms": {},
+        "versions": frame.versions,
+        **replace_with,
+    }
+    return Draft(Signal(**values), key=None if frame.slot else frame.key, actor=frame.actor)  # type: ignore[arg-type]

@@ -1,0 +1,226 @@
+"""A stored decision is made once more from what was kept beside it; whatever comes out otherwise is named.
+
+Nothing is asked anew: the reply is the recorded one. The account's last word (its vetoes after the decision's own, and
+the size) is taken as it was said, because what the account was then is not kept beside each decision.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from core.case_file import read_case, write_case
+from core.decision import Case, Decision, decide
+from core.draft import Frame, draft
+from core.levels import chance_of_stop_first, measure
+from core.llm import Prompt
+from core.market import stack_windows
+from core.prompt import Question, write_prompt
+from core.replay_difference import SHOWN, is_equal, show_both, spell
+from core.reply import parse_reply
+from core.signal import Mode, Refusal, Signal, Unasked, Verdict
+from core.signal_ports import Study, WholeSignal
+from core.trade import Book, Direction
+from core.verdicts import Consultation
+
+# What the account may still change or say; it is judged by _judge, the rest of the row must be equal.
+ACCOUNTS_OWN: Final = frozenset(
+    {
+        *("direction", "entry", "stop_loss", "take_profit", "stop_first", "quantity", "lots", "risk_usd", "size_limit"),
+        *("vetoes", "ftmo_compliant", "executed"),
+    }
+)
+LEVELS: Final = ("entry", "stop_loss", "take_profit")
+# What reading a text that is none of ours any more can raise.
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
+_TOLD: Final = re.compile(r"^Threshold: (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of a decision's replay: each part equal, not equal, or (None) not there to be compared."""
+
+    id: str
+    symbol: str
+    decision: bool | None = None
+    prompt: bool | None = None
+    readings: bool | None = None
+    differences: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What stands on this machine: the version of the code, and the arithmetic."""
+
+    code: str
+    numerics: str
+
+
+def replay_decision(whole: WholeSignal, machine: Machine) -> Replayed:
+    """The decision and the prompt from the stored case and the recorded reply, compared with the stored row."""
+    signal = whole.stored.signal
+    found = Replayed(signal.id, signal.symbol)
+    if "case" not in whole.texts:
+        return replace(found, decision=True if signal.as_of is None else None, remarks=(_tell_absence(signal),))
+    if not whole.candles:
+        return replace(found, remarks=("its candles have been forgotten: nothing to replay it on",))
+    try:
+        case, mode = read_case(whole.texts["case"])
+    except UNREADABLE as error:
+        words = f"case: cannot be read ({type(error).__name__}: {str(error)[:SHOWN]})"
+        return replace(found, decision=False, differences=(words,))
+    prompt, unlike = _write_again(whole, case, mode)
+    wrong = [*_compare_texts(whole, case, mode), *_compare_row(whole, case, mode, prompt, machine)]
+    cause = _name_cause(signal, machine) if wrong or unlike else ()
+    return replace(
+        found,
+        decision=not wrong,
+        prompt=None if "prompt" not in whole.texts else not unlike,
+        differences=(*wrong, *unlike),
+        remarks=cause,
+    )
+
+
+def is_same_arithmetic(signal: Signal, machine: Machine) -> bool:
+    """Whether this machine's arithmetic made the decision, so that numbers must be equal to the last bit."""
+    return _version(signal, "numerics") == machine.numerics
+
+
+def _tell_absence(signal: Signal) -> str:
+    if signal.as_of is not None:
+        return "its texts have been forgotten: nothing to replay it from"
+    return "nothing was read for it, so the row is all there is"
+
+
+def _name_cause(signal: Signal, machine: Machine) -> tuple[str, ...]:
+    """What differs between the machine that decided and this one."""
+    here = {"code": machine.code, "numerics": machine.numerics}
+    changed = [(part, _version(signal, part), now) for part, now in here.items() if _version(signal, part) != now]
+    return tuple(f"{part}: decided by {then}, this is {now}" for part, then, now in changed)
+
+
+def _version(signal: Signal, part: str) -> str:
+    return next((each.version for each in signal.versions if each.part == part), "")
+
+
+def _compare_texts(whole: WholeSignal, case: Case, mode: Mode) -> Iterator[str]:
+    """The case as this version would write it, and its verdict as this version reads the reply."""
+    text, reply = whole.texts["case"], whole.texts.get("reply")
+    written = write_case(case, mode)
+    if written != text:
+        yield show_both("case", text, written)
+    if reply is not None:
+        parsed = write_case(replace(case, reply=parse_reply(reply)), mode)
+        if parsed != written:
+            yield show_both("reply", written, parsed)
+    elif isinstance(case.reply, Verdict) or (isinstance(case.reply, Refusal) and case.reply.reason.startswith("reply")):
+        yield "reply: the case rests on one, and none is stored"
+
+
+def _write_again(whole: WholeSignal, case: Case, mode: Mode) -> tuple[Prompt | None, tuple[str, ...]]:
+    """The prompt of the case, where one was written, and how it differs from the stored one."""
+    stored = whole.texts.get("prompt")
+    if stored is None:
+        return None, ()
+    signal = whole.stored.signal
+    change = signal.change_24h_percent
+    told = _told_threshold(signal, case, stored)
+    prompt = write_prompt(Question(case.analysis, mode, told, case.yardstick, change_24h_percent=change))
+    again = f"{prompt.system}\0{prompt.user}"
+    return prompt, () if again == stored else (show_both("prompt", stored, again),)
+
+
+def _told_threshold(signal: Signal, case: Case, stored: str) -> float:
+    """The threshold that the model was told: that of the variant drawn for the slot.
+
+    Where the other variant, or after a failure the rule, decided, the case has a threshold of its own. What was told is
+    then read from the prompt, whose hash stands in the row.
+    """
+    if signal.book is Book.PRIMARY and not isinstance(case.reply, Unasked):
+        return case.threshold.value
+    found = _TOLD.search(stored)
+    try:
+        return float(found.group(1)) if found else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _compare_row(whole: WholeSignal, case: Case, mode: Mode, prompt: Prompt | None, machine: Machine) -> Iterator[str]:
+    """The stored row against the one that this case gives."""
+    signal, candles = whole.stored.signal, whole.candles[0]
+    exact = is_same_arithmetic(signal, machine)
+    decision = decide(case)
+    again = _draft_again(whole, case, decision, mode=mode, prompt=prompt)
+    if again.change_24h_percent is None:  # the desk may have read more candles than the window that is kept
+        again = replace(again, change_24h_percent=signal.change_24h_percent)
+    for name in (each.name for each in fields(Signal) if each.name not in ACCOUNTS_OWN):
+        stored, found = spell(getattr(signal, name)), spell(getattr(again, name))
+        if stored != found:
+            yield show_both(name, stored, found)
+    if (candles.symbol, candles.as_of, len(candles)) != _seen(case):
+        yield show_both("candles", str(_seen(case)), str((candles.symbol, candles.as_of, len(candles))))
+    if float(candles.close[-1]) != float(case.analysis.price):
+        yield show_both("price", str(case.analysis.price), repr(float(candles.close[-1])))
+    for name, kept, measured in zip(("close", "atr"), case.yardstick, measure(candles), strict=True):
+        if not is_equal(float(kept), float(measured), exact=exact):
+            yield show_both(f"yardstick {name}", str(kept), str(measured))
+    yield from _judge(whole, decision, again, exact=exact)
+
+
+def _seen(case: Case) -> tuple[str, int, int]:
+    analysis = case.analysis
+    return analysis.symbol, round(analysis.as_of.timestamp() * 1_000), analysis.window
+
+
+def _draft_again(whole: WholeSignal, case: Case, decision: Decision, *, mode: Mode, prompt: Prompt | None) -> Signal:
+    """The row as it was before the account was asked, by the very function that made it."""
+    stored, signal = whole.stored, whole.stored.signal
+    frame = Frame(
+        account=signal.account,
+        slot=signal.slot,
+        key=stored.key or "",
+        mode=mode,
+        runtime_mode=signal.runtime_mode,
+        interval=signal.interval,
+        window=signal.window,
+        source=signal.source,
+        synthetic=signal.synthetic,
+        versions=tuple(each for each in signal.versions if each.part not in {"rule", "prompt"}),
+        actor="",
+    )
+    consultation = Consultation(signal.book, case, decision, mode, prompt, whole.texts.get("reply"), signal.llm)
+    return draft(
+        Study(whole.candles[0], "", case.analysis),
+        consultation,
+        frame,
+        at=signal.timestamp,
+        stop_first=None,
+        references=stored.snapshots,
+        timings_ms=signal.timings_ms,
+    ).signal
+
+
+def _judge(whole: WholeSignal, decision: Decision, again: Signal, *, exact: bool) -> Iterator[str]:
+    """What was published, or why it was not, against what this decision allows."""
+    signal, held = whole.stored.signal, len(again.vetoes)
+    if signal.vetoes[:held] != again.vetoes:
+        yield show_both("vetoes", spell(signal.vetoes[:held]), spell(again.vetoes))
+    if signal.direction is Direction.HOLD:
+        if decision.direction is not Direction.HOLD and len(signal.vetoes) == held and not again.degraded:
+            yield f"direction: HOLD is stored, {decision.direction.value} comes out and nothing forbade it"
+        return
+    if signal.vetoes or again.degraded or signal.direction is not decision.direction or decision.levels is None:
+        yield f"direction: {signal.direction.value} is stored, {decision.direction.value} comes out"
+        return
+    for name in LEVELS:
+        stored, found = getattr(signal, name), getattr(decision.levels, name)
+        if stored != found:
+            yield show_both(name, str(stored), str(found))
+    window = stack_windows(whole.candles, len(whole.candles[0]))
+    chance = chance_of_stop_first(window, signal.direction, decision.levels)
+    if not is_equal(signal.stop_first, chance, exact=exact):
+        yield show_both("stop_first", str(signal.stop_first), str(chance))

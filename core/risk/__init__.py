@@ -1,0 +1,1 @@
+"""What the firm's rules allow, and what an account may still lose."""

@@ -1,0 +1,120 @@
+"""What the signal desk needs from outside: studied markets, the store of decisions, and whoever knows past trades."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.analysis import Analysis, RefusedSymbol
+from core.confidence import Records
+from core.idempotency import Attempt
+from core.market import Candles
+from core.risk.account import AccountFacts, Clock, Moment
+from core.risk.booking import NewEmission, NewTrade
+from core.signal_store import EVERYTHING, NewSignal, SignalFilter, SignalPage, SnapshotReference, StoredSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A market as it was read for a decision: its candles, where they are from, and what the theories say."""
+
+    candles: Candles
+    identity: str
+    analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What is stored together: the decision, and what follows when it is published."""
+
+    signal: NewSignal
+    emission: NewEmission | None = None
+    trade: NewTrade | None = None
+
+
+Judge = Callable[[AccountFacts, Moment], Birth]
+"""A pure function, called once, under the locks."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeSignal:
+    """A decision with all it rested on, each part checked against its hash. What has been forgotten is absent.
+
+    `identities` names the market of each of the candles, such as synthetic-7.
+    """
+
+    stored: StoredSignal
+    texts: dict[str, str]
+    candles: tuple[Candles, ...]
+    identities: tuple[str, ...] = ()
+
+
+class Studies(Protocol):
+    """Whoever reads markets through the theories."""
+
+    async def study(
+        self, symbols: Sequence[str], interval: str | None, *, timeout_seconds: float
+    ) -> list[Study | RefusedSymbol]:
+        """Each symbol as it stands now, in their order; one that cannot be read does not take the others with it."""
+        ...
+
+
+class Decisions(Protocol):
+    """Where decisions are born."""
+
+    async def decide(
+        self, account_id: str, judge: Judge, *, clock: Clock, window_ms: int, attempt: Attempt | None = None
+    ) -> StoredSignal:
+        """Judge under the locks and store; a decision that is there already is the answer."""
+        ...
+
+    async def decided(self, account_id: str, symbols: Sequence[str], slot: datetime) -> Mapping[str, StoredSignal]:
+        """What has been decided for that slot already, by symbol."""
+        ...
+
+    async def store_snapshots(
+        self, candles: Sequence[Candles], *, identity: str, at: datetime
+    ) -> tuple[SnapshotReference, ...]:
+        """Store what several decisions are about to see."""
+        ...
+
+    async def records(self, symbols: Sequence[str]) -> Mapping[str, Records]:
+        """The closed trades of each symbol's signals by variant and tier."""
+        ...
+
+
+class Archive(Protocol):
+    """The stored decisions."""
+
+    async def get(self, signal_id: str) -> StoredSignal:
+        """The decision of that id."""
+        ...
+
+    async def whole(self, signal_id: str) -> WholeSignal:
+        """A decision with its texts and candles."""
+        ...
+
+    async def list(
+        self,
+        *,
+        wanted: SignalFilter = EVERYTHING,
+        cursor: int | None = None,
+        limit: int,
+        newest_first: bool = True,
+    ) -> SignalPage:
+        """A page of decisions."""
+        ...
+
+    async def mark_executed(self, signal_id: str, *, by: str, clock: Clock) -> StoredSignal:
+        """Note that the trader took it."""
+        ...
+
+    async def newest(self) -> int:
+        """The number of the newest decision; 0 when there is none."""
+        ...
+
+    def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncIterator[StoredSignal]:
+        """Every decision after that number, then each new one as it is stored."""
+        ...

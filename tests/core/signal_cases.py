@@ -1,0 +1,184 @@
+"""Markets and accounts for the tests of the signal desk: the votes are chosen by hand, the rest is as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+
+from core.adapters.ledger.accounts import StoredAccounts, default_accounts
+from core.adapters.ledger.decisions import StoredDecisions
+from core.adapters.ledger.kill import StoredSwitch
+from core.adapters.ledger.ledger import Ledger
+from core.adapters.ledger.signal_reads import Signals
+from core.analysis import RefusedSymbol
+from core.errors import CrpbotError
+from core.fitted import NOTHING_FITTED
+from core.llm import LlmFailure, Prompt, Reply, SpendLabel, SpendStatus
+from core.llm_price import Usage
+from core.market import Candles, instant, milliseconds
+from core.risk.account import Moment, Quote
+from core.risk.desk import House, RiskDesk
+from core.risk.limits import Limits
+from core.risk.pack import discover_packs
+from core.risk.size import Step
+from core.signal import Degradation, Mode, RuntimeMode, Version
+from core.signal_desk import SignalDesk, Station
+from core.signal_ports import Study
+from core.verdicts import Habits, Verdicts
+from tests.core.books import NOON, HandClock
+from tests.core.cases import an_analysis, readings_of
+from tests.fakes import walk_candles
+
+STEP = Step(Decimal("0.00000001"), Decimal("0.00000001"))
+HABITS = Habits(Mode.CONSERVATIVE, 0.65, True, False, "hold", 20.0)
+STATION = Station(RuntimeMode.DRYRUN, "fake", True, "5m", 500, (Version("code", "1"),))
+PRICE = 500.0  # times a walk that begins at 100
+VOTER = "markov_regime"
+SURE = 1.0  # a lone full vote in an ordered market: 80 %
+UNSURE = 0.55  # the same at 68 %
+SAYS = {"signal": "BUY", "confidence": 0.8, "reasoning": "Regime.", "entry": None, "stop_loss": None}
+
+
+def a_study(
+    symbol: str = "BTC-USD",
+    vote: float = SURE,
+    *,
+    at_ms: int = milliseconds(NOON),
+    doubts: tuple[Degradation, ...] = (),
+) -> Study:
+    """A market in which one theory votes and every filter finds order."""
+    candles = candles_of(symbol, at_ms)
+    analysis = replace(
+        an_analysis(readings_of(ordered=True, **({VOTER: vote} if vote else {}))),
+        symbol=symbol,
+        as_of=instant(candles.as_of),
+        price=price_of(candles),
+        degradations=doubts,
+    )
+    return Study(candles, "fake", analysis)
+
+
+def candles_of(symbol: str, at_ms: int) -> Candles:
+    """A walk around 50,000, where lots and money have the sizes of real ones."""
+    walk = walk_candles(symbol, count=500, now_ms=at_ms)
+    return replace(walk, **{name: PRICE * getattr(walk, name) for name in ("open", "high", "low", "close")})
+
+
+def price_of(candles: Candles) -> Decimal:
+    """The last close."""
+    return Decimal(repr(float(candles.close[-1])))
+
+
+def said(**changes: object) -> str:
+    """A language model's reply as text."""
+    return json.dumps({**SAYS, "take_profit": None, **changes})
+
+
+@dataclass
+class FakeStudies:
+    """Reads every market as the votes say; one that is refused or doubted is what a test says."""
+
+    clock: HandClock
+    votes: Mapping[str, float] = field(default_factory=dict)
+    refusals: Mapping[str, RefusedSymbol] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[Degradation, ...]] = field(default_factory=dict)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def study(
+        self, symbols: Sequence[str], interval: str | None, *, timeout_seconds: float
+    ) -> list[Study | RefusedSymbol]:
+        self.asked.append(tuple(symbols))
+        at_ms = milliseconds(self.clock().at)
+        return [
+            self.refusals.get(
+                symbol, a_study(symbol, self.votes.get(symbol, SURE), at_ms=at_ms, doubts=self.doubts.get(symbol, ()))
+            )
+            for symbol in symbols
+        ]
+
+
+@dataclass
+class FakeModel:
+    """Answers every prompt with one text, or fails in one way."""
+
+    answer: str | LlmFailure = field(default_factory=said)
+    asked: list[SpendLabel] = field(default_factory=list)
+    seconds: float = 0.0
+
+    async def ask(self, prompt: Prompt, *, purpose: SpendLabel, deadline_seconds: float = 20.0) -> Reply | LlmFailure:
+        self.asked.append(purpose)
+        await asyncio.sleep(self.seconds)
+        if isinstance(self.answer, LlmFailure):
+            return self.answer
+        return Reply(self.answer, "fake", "stop", Usage(900, 0, 60), Decimal("0.0001"), 5.0, 1, "r1")
+
+
+class NoPurse:
+    """Nobody asks what was spent."""
+
+    async def status(self, moment: Moment) -> SpendStatus:
+        raise AssertionError("nobody asks")
+
+
+@dataclass
+class FakeQuotes:
+    """Every symbol costs what its last candle closed at; one told before, or silent, is what a test says."""
+
+    clock: HandClock
+    age_seconds: float = 0.0
+    silent: set[str] = field(default_factory=set)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def quotes(self, symbols: Sequence[str], *, now_ms: int) -> list[Quote | CrpbotError]:
+        self.asked.append(tuple(symbols))
+        told = now_ms - round(1_000 * self.age_seconds)
+        prices = {symbol: price_of(candles_of(symbol, now_ms)) for symbol in symbols}
+        return [Quote(symbol, prices[symbol], prices[symbol], told) for symbol in symbols if symbol not in self.silent]
+
+
+@dataclass
+class Room:
+    """A signal desk over a ledger, and everything that a test may turn."""
+
+    ledger: Ledger
+    votes: Mapping[str, float] = field(default_factory=dict)
+    model: FakeModel | None = None
+    habits: Habits = HABITS
+    limits: Limits = field(default_factory=Limits)
+    clock: HandClock = field(default_factory=HandClock)
+
+    def __post_init__(self) -> None:
+        self.studies = FakeStudies(self.clock, self.votes)
+        self.quotes = FakeQuotes(self.clock)
+        self.accounts = StoredAccounts(self.ledger)
+        self.switch = StoredSwitch(self.ledger)
+        self.signals = Signals(self.ledger)
+        self.decisions = StoredDecisions(self.ledger, self.signals)
+        self.risk = RiskDesk(
+            accounts=self.accounts,
+            switch=self.switch,
+            quotes=self.quotes,
+            clock=self.clock,
+            house=House(self.limits, discover_packs()),
+            step=lambda _: STEP,
+        )
+        numbers = count(1)
+        self.desk = SignalDesk(
+            studies=self.studies,
+            verdicts=Verdicts(habits=self.habits, library=lambda: NOTHING_FITTED, purse=NoPurse(), model=self.model),
+            risk=self.risk,
+            decisions=self.decisions,
+            station=STATION,
+            clock=self.clock,
+            make_key=lambda: f"call-{next(numbers)}",
+        )
+
+    async def open(self) -> Room:
+        """The default accounts, as every server makes them."""
+        await self.accounts.seed(default_accounts(NOON - timedelta(days=1)))
+        return self

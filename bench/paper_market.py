@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 
 from core.market import instant
 from core.paper.bars import Bars, to_units
@@ -43,7 +43,7 @@ def make_market(candles: int, *, seed: int = 7) -> Bars:
 def read_market(file: Path) -> Bars:
     """Recorded minutes; those missing are filled flat, because the other engines count candles and not time."""
     table = parquet.read_table(file, columns=["timestamp", "open", "high", "low", "close"])
-    times = table["timestamp"].to_numpy()
+    times = table["timestamp"].to_numpy().astype("datetime64[ms]").astype(np.int64)
     prices = to_units(np.array([table[name].to_numpy() for name in ("open", "high", "low", "close")]))
     grid = np.arange(times[0], times[-1] + 1, MINUTE_MS)
     rows = np.searchsorted(times, grid, side="right") - 1

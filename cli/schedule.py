@@ -18,6 +18,7 @@ from client.lock import HeldError, LastScan, SchedulerLock
 from client.scheduler import Plan, Scheduler, Surroundings, may_pass
 from client.sdk import ApiError, Client
 from core.errors import Code, CrpbotError, invalid
+from core.market import interval_seconds
 from core.settings import Settings
 from serving.configuration import load
 from serving.probe import server_url
@@ -26,6 +27,7 @@ HELD: Final = 3  # exit status where another scheduler works from the same folde
 LIVE: Final = "live"
 START_SECONDS: Final = 30.0  # a server that starts at the same moment is waited for so long
 LOOK_SECONDS: Final = 1.0
+SCAN_SECONDS: Final = 300
 
 Json = dict[str, Any]  # Any: decoded JSON
 
@@ -35,7 +37,8 @@ class Order:
     """What was typed. `mode` None means the mode of the settings; `confirmed` is what was said for a second time."""
 
     symbols: tuple[str, ...]
-    sleep_seconds: int = 300
+    sleep_seconds: int | None = None
+    interval: str | None = None
     iterations: int = -1
     judging: str | None = None
     account: str | None = None
@@ -52,7 +55,7 @@ def run(order: Order, clock: Clock | None = None) -> int:
     """Scans until the iterations are done or somebody ends it; gives the exit status."""
     settings = load().settings
     clock = clock or MachineClock()
-    plan = _plan(order)
+    plan = _plan(order, settings)
     mode = _mode(order, settings)
     watcher: Watcher = Lines() if order.as_json else Screen(full=order.full)
     folder = settings.runtime.state_folder.resolve()
@@ -104,14 +107,23 @@ def _work(work: Work, clock: Clock, lock: SchedulerLock, before: LastScan | None
     scheduler.run()
 
 
-def _plan(order: Order) -> Plan:
+def _plan(order: Order, settings: Settings) -> Plan:
+    """A slot is the close of a candle, so that scans are no closer than candles."""
+    candle = interval_seconds(order.interval or settings.market.interval, field="--interval")
     try:
-        grid = Grid(order.sleep_seconds)
+        grid = Grid(order.sleep_seconds or max(SCAN_SECONDS, candle))
     except ValueError as error:
         raise invalid("--sleep-seconds", str(error)) from None
     if order.iterations < -1 or order.iterations == 0:
         raise invalid("--iterations", f"{order.iterations} scans; -1 is without end, else 1 or more")
-    return Plan(order.symbols, grid, mode=order.judging, account=order.account, iterations=order.iterations)
+    return Plan(
+        symbols=order.symbols,
+        grid=grid,
+        mode=order.judging,
+        account=order.account,
+        interval=order.interval,
+        iterations=order.iterations,
+    )
 
 
 def _mode(order: Order, settings: Settings) -> str:

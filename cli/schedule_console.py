@@ -123,7 +123,7 @@ class Screen:
 
     def start(self, start: Start) -> None:
         often = f"every {start.interval_seconds} s, {start.delay_seconds:g} s after the close"
-        ends = "without end" if start.iterations < 0 else f"{start.iterations} scans"
+        ends = "without end" if start.iterations < 0 else f"{start.iterations} times"
         rows = (
             ("symbols", f"{len(start.symbols)}: {', '.join(start.symbols)}"),
             ("interval", f"{often}, {ends}"),

@@ -137,10 +137,10 @@ def _levels(signal: Row) -> Text:
 
 def _votes(votes: list[Row]) -> Table:
     """One line a theory."""
-    table = Table.grid(padding=(0, 1))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, 1), expand=True)
+    for width in (2 * HALF_BAR + 1, max((len(vote["theory"]) for vote in votes), default=0), len("+0.00")):
+        table.add_column(no_wrap=True, width=width)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for vote in votes:
         number = Text(f"{vote['vote']:+.2f}" if vote["vote"] else "    0", style="" if vote["vote"] else "dim")
         problem = vote.get("problem")

@@ -70,7 +70,10 @@ def spell_short(arguments: list[str]) -> list[str]:
 
 def schedule(
     iterations: Annotated[int, typer.Option(help="Scans until the end; -1 is without end.")] = -1,
-    sleep_seconds: Annotated[int, typer.Option(help="Seconds between scans, on the wall clock's grid.")] = 300,
+    sleep_seconds: Annotated[
+        int | None, typer.Option(help="Seconds between scans, a multiple of a candle's; 300 or a candle where unset.")
+    ] = None,
+    interval: Annotated[str | None, typer.Option(help="Length of a candle; the server's where unset.")] = None,
     symbols: Annotated[list[str] | None, typer.Option(help="Such as BTC-USD,ETH-USD; all ten where unset.")] = None,
     max_signals: Annotated[
         int | None, typer.Option("--max-signals-per-hour", "--max-signals", help="Most the server may give.")
@@ -100,6 +103,7 @@ def schedule(
     order = Order(
         symbols=tuple(dict.fromkeys(listed)) or SYMBOLS,
         sleep_seconds=sleep_seconds,
+        interval=interval,
         iterations=iterations,
         judging=judging(conservative),
         account=account,
@@ -159,6 +163,7 @@ def signals(
     from cli.schedule_console import make_console
     from cli.signal_blocks import print_signal
     from cli.signals import followed, stored
+    from core.errors import invalid
 
     given = {"symbol": symbol, "direction": direction, "tier": tier, "variant": variant, "book": book}
     filters = {**given, "account": account}
@@ -168,11 +173,13 @@ def signals(
         for each in found:
             print_signal(console, each, full=full)
 
+    if follow and (since or until):
+        raise invalid("--follow", "shows what comes; leave --since and --until to the list")
     if not follow:
         show(stored(url, limit, {**filters, "since": since, "until": until}), as_json, render)
         return
     with suppress(KeyboardInterrupt):
-        for each in followed(url, filters):
+        for each in followed(url, {name: value for name, value in filters.items() if value is not None}):
             if as_json:
                 typer.echo(json.dumps(each, separators=(",", ":")))
             else:

@@ -43,17 +43,22 @@ def stored(url: str | None, limit: int, filters: dict[str, str | None]) -> list[
     return found
 
 
-def followed(url: str | None, filters: dict[str, str | None]) -> Iterator[Json]:
-    """Signals as they are stored, without end: a line that breaks is taken up after the last signal seen."""
+def followed(url: str | None, wanted: dict[str, str]) -> Iterator[Json]:
+    """Signals as they are stored, without end: a line that breaks is taken up after the last signal seen.
+
+    The server's stream is of all signals, so that it has no gaps; what is not `wanted` is left out here.
+    """
     after: str | None = None
     with _client(url) as client:
         reached = False
         while True:
             try:
-                for event in client.follow_signals(after, **filters):
+                for event in client.follow_signals(after):
                     reached = True
                     after = event.id or after
-                    yield event.value["signal"]
+                    signal: Json = event.value["signal"]
+                    if all(signal[name] == value for name, value in wanted.items()):
+                        yield signal
             except ApiError as error:
                 if error.status is not None or error.problem is not None or not reached:
                     raise _refused(error) from None

@@ -135,14 +135,12 @@ class Client:
         """Stored signals, newest first: `signals`, and `next_cursor`, which as `cursor` asks for the next page."""
         return self._call(("signals",), "GET", "/v1/signals", parameters=filters)
 
-    def follow_signals(self, after: str | None = None, **filters: str | int | None) -> Iterator[Event]:
+    def follow_signals(self, after: str | None = None) -> Iterator[Event]:
         """Signals as they are stored, until the connection ends; `after` is the id of the last event known."""
         headers = {} if after is None else {"Last-Event-ID": after}
         told = httpx.Timeout(self._timeout_seconds + EXTRA_SECONDS, read=SILENCE_SECONDS)
         try:
-            with self._http.stream(
-                "GET", "/v1/signals/stream", params=_given(filters), headers=headers, timeout=told
-            ) as response:
+            with self._http.stream("GET", "/v1/signals/stream", headers=headers, timeout=told) as response:
                 if response.is_error:
                     response.read()
                     raise self._refusal(response, self._decode(response))

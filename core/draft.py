@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import Final
 
@@ -12,10 +12,11 @@ from core.analysis import RefusedSymbol
 from core.case_file import write_case
 from core.market import milliseconds
 from core.money import canonical
+from core.paper.trade import birth
 from core.prompt import hash_prompt
 from core.risk.account import AccountFacts, Moment
 from core.risk.assess import assess
-from core.risk.booking import NewEmission, NewTrade
+from core.risk.booking import NewEmission
 from core.risk.check import check
 from core.risk.desk import Bench
 from core.risk.proposal import Proposal, Purpose
@@ -37,7 +38,6 @@ from core.signal_store import NewSignal, SnapshotReference
 from core.trade import Book, Direction, Tier
 from core.verdicts import Consultation, change_24h_percent
 
-LIFE: Final = timedelta(minutes=15)  # an entry that was not met by then is not this signal's any more
 ID_BYTES: Final = 15
 # These are the house's own: the firm would have allowed what they forbid.
 HOUSE_RULES: Final = frozenset(
@@ -199,20 +199,8 @@ def settle(draft: Draft, bench: Bench, facts: AccountFacts, moment: Moment) -> B
         risk_usd=canonical(sizing.risk_usd),
         size_limit=sizing.binding,
     )
-    trade = NewTrade(
-        id=f"trade-{signal.id}",
-        symbol=signal.symbol,
-        direction=decision.direction,
-        quantity=sizing.quantity,
-        entry=levels.entry,
-        stop_loss=levels.stop_loss,
-        take_profit=levels.take_profit,
-        signal_id=signal.id,
-        high_confidence=decision.tier is Tier.HIGH,
-        expires_at=moment.at + LIFE,
-    )
     emission = NewEmission(signal.id, decision.tier is Tier.HIGH) if signal.book is Book.PRIMARY else None
-    return Birth(_new(draft, published), emission, trade)
+    return Birth(_new(draft, published), emission, birth(published))
 
 
 def is_compliant(vetoes: tuple[Veto, ...]) -> bool:

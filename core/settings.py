@@ -91,7 +91,9 @@ class Serving(Section):
         True, description="Fit the theories that learn at a start on the synthetic market, where not done yet."
     )
     schedule: bool = Field(True, description="Ask for signals of all symbols, whenever a candle closes.")
-    schedule_seconds: int = Field(300, ge=10, le=86_400, description="Seconds between two such scans.")
+    schedule_seconds: int | None = Field(
+        None, ge=10, le=86_400, description="Seconds between two scans; unset means every candle, at most every 300."
+    )
     analysis_deadline_seconds: float = Field(
         10.0, ge=0.1, le=30.0, description="Longest time for an analysis; below 10 a lost replica can cost an answer."
     )
@@ -122,6 +124,9 @@ class Database(Section):
 
     url: Annotated[DatabaseUrl, Named("DB_URL")] = Field(
         None, description="Database of the ledger; unset means crpbot.db (SQLite) in the state folder."
+    )
+    retention_days: int = Field(
+        90, ge=1, le=3_650, description="Days for which prompts, replies and candles of decisions are kept."
     )
 
 

@@ -107,9 +107,11 @@ class SignalDesk:
         now = self._clock().at
         if request.slot is not None:
             _check_slot(request.slot, interval, now)
-        station = self._station
+        station, account = self._station, self._risk.name_account(request.account)
+        if account == Book.SHADOW.value:
+            raise invalid("account", "shadow only compares variants, nothing is published on it; name another account")
         return Frame(
-            account=self._risk.name_account(request.account),
+            account=account,
             slot=request.slot,
             key=key or self._make_key(),
             mode=request.mode or self._verdicts.habits.mode,

@@ -57,6 +57,13 @@ class Samples(NamedTuple):
     known_ms: Instants  # when its label was known
 
 
+class Past(NamedTuple):
+    """The candles of one symbol that weights are learned from, and the samples cut from them."""
+
+    candles: Candles
+    samples: Samples
+
+
 class Weights(NamedTuple):
     """What was learned, as plain arrays: a weight a theory and how it did out of sample (mean log loss)."""
 
@@ -78,16 +85,18 @@ def learn_weights(histories: Sequence[Candles], *, origin: str, length: int, at:
     The first 7,000 candles of each history fit the theories that learn; the windows that the weights are learned from
     come after, so that no theory had seen them.
     """
-    parts, windows_of = [], []
-    for history in histories:
-        if len(history) < HISTORY_CANDLES + length + HORIZON + 1:
-            needed = HISTORY_CANDLES + length + HORIZON + 1
-            raise invalid("candles", f"{history.symbol} has {len(history)}, at least {needed} are needed for weights")
-        past, later = _cut(history, 0, HISTORY_CANDLES), _cut(history, HISTORY_CANDLES, len(history))
-        fits = tuple(bind(name, origin, [(past, learn(Task(name, past)))], at=at) for name in choose_learners(()))
-        parts.append(gather(later, Shelf(fits), origin=origin, length=length))
-        windows_of.append(later)
-    return bind_weights(origin, windows_of, fit_weights(parts), at=at)
+    pasts = [look_back(history, origin=origin, length=length, at=at) for history in histories]
+    return bind_weights(origin, [past.candles for past in pasts], fit_weights([past.samples for past in pasts]), at=at)
+
+
+def look_back(history: Candles, *, origin: str, length: int, at: datetime) -> Past:
+    """What theories that learned from the first 7,000 candles say of the later ones, and what came after."""
+    needed = HISTORY_CANDLES + length + HORIZON + 1
+    if len(history) < needed:
+        raise invalid("candles", f"{history.symbol} has {len(history)}, at least {needed} are needed for weights")
+    past, later = _cut(history, 0, HISTORY_CANDLES), _cut(history, HISTORY_CANDLES, len(history))
+    fits = tuple(bind(name, origin, [(past, learn(Task(name, past)))], at=at) for name in choose_learners(()))
+    return Past(later, gather(later, Shelf(fits), origin=origin, length=length))
 
 
 def gather(candles: Candles, library: Library, *, origin: str, length: int) -> Samples:

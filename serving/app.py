@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,40 +16,30 @@ from typing import TYPE_CHECKING
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
-from api.operation import Operation, remember
-from api.operations import account_operations, analysis_operations, risk_operations, signal_operations
 from api.readiness import Check, Readiness
 from core.adapters.fits import FitFolder
-from core.adapters.ledger.accounts import StoredAccounts
 from core.adapters.ledger.chain import AuditEvent
-from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger, Run
-from core.adapters.ledger.signal_reads import Signals
 from core.analyzers import discover
 from core.desk import Defaults, Desk
 from core.errors import Code, CrpbotError
 from core.market import instant
 from core.panel import LocalAnalysts, warm_up
-from core.ports import Analysts, Contexts, Exchange
+from core.ports import Analysts, Contexts
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
-from core.signal_reader import SignalReader
 from serving.analysts import samples
 from serving.configuration import load
 from serving.groups import Group, load_groups
 from serving.handles import ServeAnalysts
 from serving.logs import configure_logging
-from serving.risk import build_risk_desk, market_clock, seed_accounts
+from serving.product import Source, build_product
 from serving.session import kernel_folder, token_file
-from serving.signals import build_signal_desk
+from serving.signals import report_model
 
 if TYPE_CHECKING:
     from core.adapters.coinbase import CoinbaseMarket
     from core.adapters.coingecko import CoinGecko
-
-
-Source = tuple[Exchange, Callable[[], datetime]]
-"""A market and its clock."""
 
 
 def build_market(settings: Settings) -> Source:
@@ -182,8 +171,10 @@ async def run_gateway(settings: Settings) -> None:
         checks["analysts"] = analysts.problem
         following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder).run())
     metrics = Metrics()
+    library = FitFolder(fit_folder(settings)).library
+    product = await build_product(settings, desk=desk, source=source, ledger=ledger, library=library, metrics=metrics)
     gateway = Gateway(
-        await build_operations(settings, desk=desk, source=source, ledger=ledger, metrics=metrics),
+        product.operations,
         readiness=Readiness(checks),
         metrics=metrics,
         http=Address(settings.http.host, settings.http.port),
@@ -193,40 +184,20 @@ async def run_gateway(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)
+    beside = [asyncio.create_task(product.keeper.run())]
+    if product.model is not None:
+        beside.append(asyncio.create_task(report_model(product.model)))
     try:
         await gateway.run()
     finally:
-        if following is not None:
-            following.cancel()
+        for task in (*beside, *((following,) if following else ())):
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        if product.model is not None:
+            await product.model.close()
         if contexts is not None:
             await contexts.close()
         await ledger.close()
-
-
-async def build_operations(
-    settings: Settings, *, desk: Desk, source: Source, ledger: Ledger, metrics: Metrics
-) -> tuple[Operation, ...]:
-    """Everything that this server can be asked, over its ledger; what has a key is done once."""
-    market, now = source
-    await seed_accounts(ledger)
-    clock = market_clock(settings, now, newest_ms=await StoredAccounts(ledger).newest_steady_ms())
-    risk = build_risk_desk(settings, ledger, market, clock)
-    signals = build_signal_desk(
-        settings,
-        desk=desk,
-        market=market,
-        risk=risk,
-        ledger=ledger,
-        clock=clock,
-        library=FitFolder(fit_folder(settings)).library,
-    )
-    operations = (
-        *analysis_operations(desk, metrics),
-        *risk_operations(risk),
-        *account_operations(risk),
-        *signal_operations(signals, SignalReader(Signals(ledger), clock)),
-    )
-    return tuple(remember(each, Idempotency(ledger), clock) for each in operations)
 
 
 def compile_kernels(processes: int) -> None:

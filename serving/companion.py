@@ -62,8 +62,9 @@ def scheduler(
 ) -> Companion:
     """`crpbot schedule` on our own server, on the terminal where `shown`, else in a log of its own."""
     mode = settings.runtime.mode
-    flags = ("--stand-by", "--sleep-seconds", str(settings.serving.schedule_seconds), "--mode", mode)
-    arguments = ("cli.main", "schedule", *flags, "--url", server_url(settings))
+    seconds = settings.serving.schedule_seconds
+    often = () if seconds is None else ("--sleep-seconds", str(seconds))
+    arguments = ("cli.main", "schedule", "--stand-by", *often, "--mode", mode, "--url", server_url(settings))
 
     def start() -> subprocess.Popen[bytes] | None:
         if not settings.serving.schedule:

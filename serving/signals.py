@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from importlib.metadata import version
 
 from core.adapters.chat import ChatClient
 from core.adapters.chat_http import ChatOptions
 from core.adapters.chat_prices import load_prices
-from core.adapters.ledger.decisions import StoredDecisions
+from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.spend import Spend
 from core.adapters.numerics import numerics_fingerprint
-from core.desk import Desk
 from core.fitted import Library
+from core.keeper import Chore
 from core.ports import Market
-from core.risk.account import Clock
-from core.risk.desk import RiskDesk
+from core.risk.account import Moment
 from core.settings import Settings
 from core.settings_view import secret_values
 from core.signal import Mode, RuntimeMode, Version
-from core.signal_desk import SignalDesk, Station
+from core.signal_desk import Station
 from core.verdicts import Habits, Verdicts
-from serving.risk import forced_switch
+
+logger = logging.getLogger(__name__)
 
 KEY_BYTES = 12
 
@@ -60,33 +62,54 @@ def build_habits(settings: Settings) -> Habits:
     )
 
 
-def build_signal_desk(
-    settings: Settings,
-    *,
-    desk: Desk,
-    market: Market,
-    risk: RiskDesk,
-    ledger: Ledger,
-    clock: Clock,
-    library: Callable[[], Library],
-) -> SignalDesk:
-    """The desk that generates signals."""
-    spend = build_spend(settings, ledger)
-    return SignalDesk(
-        studies=desk,
-        verdicts=Verdicts(
-            habits=build_habits(settings), library=library, purse=spend, model=build_model(settings, spend)
-        ),
-        risk=risk,
-        decisions=StoredDecisions(ledger, Signals(ledger), forced_switch(settings)),
-        station=Station(
-            runtime_mode=RuntimeMode(settings.runtime.mode),
-            source=market.name,
-            synthetic=market.synthetic,
-            interval=settings.market.interval,
-            window=settings.market.window,
-            versions=(Version("code", version("crpbot")), Version("numerics", numerics_fingerprint())),
-        ),
-        clock=clock,
-        make_key=lambda: f"call-{secrets.token_hex(KEY_BYTES)}",
+def build_verdicts(
+    settings: Settings, library: Callable[[], Library], spend: Spend, model: ChatClient | None
+) -> Verdicts:
+    """Who is asked about a market."""
+    return Verdicts(habits=build_habits(settings), library=library, purse=spend, model=model)
+
+
+def build_station(settings: Settings, market: Market) -> Station:
+    """What this server stamps on every decision."""
+    return Station(
+        runtime_mode=RuntimeMode(settings.runtime.mode),
+        source=market.name,
+        synthetic=market.synthetic,
+        interval=settings.market.interval,
+        window=settings.market.window,
+        versions=(Version("code", version("crpbot")), Version("numerics", numerics_fingerprint())),
     )
+
+
+def make_key() -> str:
+    """The key of a call that brought none: a decision always has a slot or a key."""
+    return f"call-{secrets.token_hex(KEY_BYTES)}"
+
+
+def build_chores(settings: Settings, ledger: Ledger, spend: Spend, keys: Idempotency) -> tuple[Chore, ...]:
+    """What the keeper does once a minute."""
+    retention = timedelta(days=settings.database.retention_days)
+    anchored = [0]
+
+    async def anchor(_moment: Moment) -> None:
+        """Tell the log where the audit chain ends: an edit of the whole chain would have to edit the log too."""
+        head = await ledger.audit_head()
+        if head.entries != anchored[0]:
+            anchored[0] = head.entries
+            logger.info("audit log: %d entries, the last one %s", head.entries, head.hash)
+
+    async def forget(moment: Moment) -> None:
+        await Signals(ledger).forget(moment.at - retention)
+
+    async def forget_keys(moment: Moment) -> None:
+        await keys.forget(moment)
+
+    async def expire_spend(moment: Moment) -> None:
+        await spend.expire(moment)
+
+    return anchor, expire_spend, forget_keys, forget
+
+
+async def report_model(model: ChatClient) -> None:
+    """Ask once whether the configured model exists: names are retired, and then every call would fail."""
+    await model.check_models()

@@ -39,7 +39,7 @@ HOME_OF = {
 }
 
 # what puts the parts together; nobody else knows an adapter by name
-COMPOSITION = ("serving/app.py", "serving/analysts.py", "serving/risk.py", "serving/signals.py")
+COMPOSITION = tuple(f"serving/{name}.py" for name in ("app", "analysts", "product", "risk", "signals"))
 
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")) if "_pb2" not in path.name]
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}

@@ -22,6 +22,7 @@ from core.paper.fill import (
     Bounds,
     Terms,
     Way,
+    dollars,
     find_bounds,
     find_entry,
     find_exit,
@@ -125,4 +126,9 @@ def _check(trade: PaperTrade, bar: Bar) -> None:
         )
         raise invalid("candles", detail, reason="UNSORTED_CANDLES")
     if not 0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-        raise invalid("candles", f"candle {instant(bar.open_ms).isoformat()}: {bar[3:]}", reason="INVALID_CANDLE")
+        raise invalid("candles", f"candle {instant(bar.open_ms).isoformat()}: {_show(bar)}", reason="INVALID_CANDLE")
+
+
+def _show(bar: Bar) -> str:
+    prices = ", ".join(f"{dollars(units):f}" for units in (bar.open, bar.high, bar.low, bar.close))
+    return f"open, high, low, close {prices}; 0 < low <= open, close <= high is needed"

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -132,7 +133,7 @@ KEYS: Final[dict[str, Callable[[ClosedTrade], Hashable]]] = {
     "tier": lambda trade: None if trade.tier is None else trade.tier.value,
     "strategy": lambda trade: trade.strategy.value,
     "direction": lambda trade: trade.direction.value,
-    "period": lambda trade: f"{trade.closed_at:%Y-%m}",
+    "period": lambda trade: f"{trade.closed_at.astimezone(UTC):%Y-%m}",
 }
 
 
@@ -150,7 +151,7 @@ def estimate_hold_share(decisions: Sequence[Decided]) -> Estimate:
         return Estimate(None, None, None, 0, Method.BOOTSTRAP)
     days: dict[object, list[int]] = {}
     for decision in sorted(decisions, key=lambda each: each.at):
-        counts = days.setdefault(decision.at.date(), [0, 0])
+        counts = days.setdefault(decision.at.astimezone(UTC).date(), [0, 0])
         counts[0] += decision.direction is Direction.HOLD
         counts[1] += 1
     table = np.array(list(days.values()), dtype=np.float64)

@@ -26,11 +26,13 @@ from api.operations import analysis_operations
 from api.readiness import Check, Readiness
 from core.adapters.ledger.ledger import Ledger
 from core.desk import Defaults, Desk
+from core.fitted import NOTHING_FITTED
 from core.panel import LocalAnalysts
 from core.ports import Analysts
 from core.settings_sources import load_settings
 from protos import crpbot_pb2
-from serving.app import build_local_desk, build_market, build_operations
+from serving.app import build_local_desk, build_market
+from serving.product import build_product
 from tests.fakes import FakeMarket, fixed_clock
 
 HOST = "127.0.0.1"
@@ -143,7 +145,10 @@ async def all_operations(metrics: Metrics, folder: Path, **changes: str) -> tupl
     ledger = await Ledger.open(settings.database_url.get_secret_value())
     source = build_market(settings)
     desk = build_local_desk(settings, source=source)
-    return await build_operations(settings, desk=desk, source=source, ledger=ledger, metrics=metrics)
+    product = await build_product(
+        settings, desk=desk, source=source, ledger=ledger, library=lambda: NOTHING_FITTED, metrics=metrics
+    )
+    return product.operations
 
 
 @contextlib.contextmanager

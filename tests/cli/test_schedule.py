@@ -136,6 +136,14 @@ def test_a_live_server_is_told_apart_before_the_first_call_or_ends_the_scheduler
     assert len(fake.calls) == 1
 
 
+def test_a_slot_is_never_shorter_than_a_candle(fake: FakeSignals, crpbot: Crpbot) -> None:
+    settings = {"CRPBOT__MARKET__INTERVAL": "15m", "CRPBOT_URL": fake.url}
+    assert lines_of(crpbot(*ONCE, "--json", **settings).stdout)[0]["interval_seconds"] == 900
+    assert lines_of(crpbot(*ONCE, "--json", "--interval", "1h", **settings).stdout)[0]["interval_seconds"] == 3_600
+    assert [call.body.get("interval") for call in fake.calls] == [None, "1h"]
+    assert fake.calls[0].body["slot"][14:] in {"00:00Z", "15:00Z", "30:00Z", "45:00Z"}
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -268,6 +276,14 @@ def test_followed_signals_go_on_after_the_last_one_seen_when_the_line_breaks(fak
     assert fake.resumed == [None, "7"]
     assert ended.returncode == 1
     assert "the server ends" in ended.stderr
+
+
+def test_a_followed_stream_shows_what_is_wanted_and_loses_no_place(fake: FakeSignals, crpbot: Crpbot) -> None:
+    other = event(6).replace(b"ETH-USD", b"BTC-USD")
+    fake.streams = [event(5) + other, b'event: problem\ndata: {"detail": "the server ends"}\n\n']
+    ended = crpbot("signals", "-f", "-s", "ETH-USD", "--json", "--url", fake.url)
+    assert [each["id"] for each in lines_of(ended.stdout)] == ["5"]
+    assert fake.resumed == [None, "6"]
 
 
 def test_what_is_no_stream_is_told(fake: FakeSignals, crpbot: Crpbot) -> None:

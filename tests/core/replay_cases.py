@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from secrets import token_hex
 
-from core.adapters.fits import FitFolder
+from core.adapters.fits import FitFolder, save_fit
+from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.numerics import numerics_fingerprint
+from core.analyzers import code_hash, find
+from core.fitted import Fit, Span, State
 from core.market import SYMBOLS
 from core.replay_decision import Machine
 from core.settings import Settings
 from core.settings_sources import load_settings
-from core.signal import Mode
-from core.signal_desk import SignalDesk
+from core.signal import Mode, RuntimeMode, Version
+from core.signal_desk import SignalDesk, Station
 from core.signal_ports import WholeSignal
 from core.signal_requests import GenerateSignalsRequest
+from core.verdicts import Verdicts
 from serving.app import build_local_desk, build_market, fit_folder
-from serving.risk import build_risk_desk, market_clock, seed_accounts
-from serving.signals import build_signal_desk
+from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
+from serving.signals import build_habits, build_model, build_spend
 from tests.fake_deepseek import FakeDeepSeek
 from tests.fake_deepseek_answers import Fault
 
-MACHINE = Machine("2.0.0.test", numerics_fingerprint())
+MACHINE = Machine(version("crpbot"), numerics_fingerprint())
+FITTED, FITTED_ON, FITTED_AT = "market_regime", "BTC-USD", datetime(2026, 1, 1, tzinfo=UTC)
 # The model is asked about everything, both variants are judged, and many may be published.
 ASKING = {
     "CRPBOT__DECISION__SKIP_UNANIMOUS_HOLD": "false",
@@ -39,39 +48,62 @@ def settings_of(folder: Path, changes: Mapping[str, str]) -> Settings:
     return load_settings({"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), **changes}, folder).settings
 
 
-async def open_desk(settings: Settings, ledger: Ledger) -> SignalDesk:
-    """The signal desk as the server has it, over the synthetic market, in this process."""
+@asynccontextmanager
+async def opened_desk(settings: Settings) -> AsyncIterator[SignalDesk]:
+    """The signal desk as the server has it, over the synthetic market, in this process; closed at the end."""
+    ledger = await Ledger.open(settings.database_url.get_secret_value())
     await seed_accounts(ledger)
-    source = build_market(settings)
-    clock = market_clock(settings, source[1])
-    return build_signal_desk(
-        settings,
-        desk=build_local_desk(settings, source=source),
-        market=source[0],
-        risk=build_risk_desk(settings, ledger, source[0], clock),
-        ledger=ledger,
-        clock=clock,
-        library=FitFolder(fit_folder(settings)).library,
-    )
+    market, now = build_market(settings)
+    clock = market_clock(settings, now)
+    spend = build_spend(settings, ledger)
+    model = build_model(settings, spend)
+    library = FitFolder(fit_folder(settings)).library
+    try:
+        yield SignalDesk(
+            studies=build_local_desk(settings, source=(market, now)),
+            verdicts=Verdicts(habits=build_habits(settings), library=library, purse=spend, model=model),
+            risk=build_risk_desk(settings, ledger, market, clock),
+            decisions=StoredDecisions(ledger, Signals(ledger), forced_switch(settings)),
+            station=Station(
+                runtime_mode=RuntimeMode.DRYRUN,
+                source=market.name,
+                synthetic=market.synthetic,
+                interval=settings.market.interval,
+                window=settings.market.window,
+                versions=(Version("code", MACHINE.code), Version("numerics", MACHINE.numerics)),
+            ),
+            clock=clock,
+            make_key=lambda: token_hex(12),
+        )
+    finally:
+        if model is not None:
+            await model.close()
+        await ledger.close()
 
 
 async def decide_much(folder: Path) -> None:
     """Decisions by the rule, by the model in both modes and variants, after failures, and under the kill switch."""
     upgrade(settings_of(folder, {}).database_url.get_secret_value())
-    with closing_server() as server:
+    save_fit(fit_folder(settings_of(folder, {})), a_fit())
+    with FakeDeepSeek() as server:
         asking = {**ASKING, "LLM_BASE_URL": server.url, "DEEPSEEK_API_KEY": server.key}
-        await _ask(folder, {}, [("5m", Mode.CONSERVATIVE)], SYMBOLS)
-        await _ask(folder, asking, list(product(("5m", "15m"), Mode)), SYMBOLS[:5])
+        await ask(folder, {}, [("5m", Mode.CONSERVATIVE)], SYMBOLS)
+        await ask(folder, asking, list(product(("5m", "15m"), Mode)), SYMBOLS[:5])
         server.plan(Fault.PROSE, times=2)
-        await _ask(folder, asking, [("1h", Mode.AGGRESSIVE)], SYMBOLS[:2])
+        await ask(folder, asking, [("1h", Mode.AGGRESSIVE)], SYMBOLS[:2])
         server.plan(Fault.EMPTY)
-        await _ask(folder, {**asking, "LLM_ON_OUTAGE": "rules"}, [("1h", Mode.AGGRESSIVE)], SYMBOLS[2:4])
-        await _ask(folder, {"KILL_SWITCH": "true"}, [("5m", Mode.CONSERVATIVE)], SYMBOLS[:1])
+        await ask(folder, asking, [("1h", Mode.AGGRESSIVE)], SYMBOLS[2:4])
+        await ask(folder, {**asking, "CRPBOT__LLM__DAILY_BUDGET_USD": "0"}, [("1h", Mode.AGGRESSIVE)], SYMBOLS[4:6])
+        await ask(folder, {"KILL_SWITCH": "true"}, [("5m", Mode.CONSERVATIVE)], SYMBOLS[:1])
 
 
-def closing_server() -> FakeDeepSeek:
-    """A language model on the loopback."""
-    return FakeDeepSeek()
+def a_fit(*, state: State | None = None, fitted_at: datetime = FITTED_AT) -> Fit:
+    """What one theory learned on Bitcoin's 5-minute candles, long before the decisions."""
+    learning = find(FITTED).learning
+    assert learning is not None
+    span = Span(FITTED_AT, FITTED_AT, 1_000, {})
+    learned = learning.sample() if state is None else state
+    return Fit(FITTED, "synthetic-7", "5m", code_hash(FITTED), fitted_at, {FITTED_ON: span}, {FITTED_ON: learned})
 
 
 async def read_all(folder: Path) -> list[WholeSignal]:
@@ -84,15 +116,11 @@ async def read_all(folder: Path) -> list[WholeSignal]:
         await ledger.close()
 
 
-async def _ask(
+async def ask(
     folder: Path, changes: Mapping[str, str], questions: list[tuple[str, Mode]], symbols: tuple[str, ...]
 ) -> None:
-    settings = settings_of(folder, changes)
-    ledger = await Ledger.open(settings.database_url.get_secret_value())
-    try:
-        desk = await open_desk(settings, ledger)
+    """Ask a desk with those settings for every symbol in every interval and mode."""
+    async with opened_desk(settings_of(folder, changes)) as desk:
         for interval, mode in questions:
             request = GenerateSignalsRequest(symbols=symbols, interval=interval, mode=mode)
             await desk.generate(request, timeout_seconds=30.0)
-    finally:
-        await ledger.close()

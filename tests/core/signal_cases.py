@@ -28,7 +28,7 @@ from core.risk.pack import discover_packs
 from core.risk.size import Step
 from core.signal import Degradation, Mode, RuntimeMode, Version
 from core.signal_desk import SignalDesk, Station
-from core.signal_ports import Study
+from core.signal_ports import Studies, Study
 from core.verdicts import Habits, Verdicts
 from tests.core.books import NOON, HandClock
 from tests.core.cases import an_analysis, readings_of
@@ -37,7 +37,11 @@ from tests.fakes import walk_candles
 STEP = Step(Decimal("0.00000001"), Decimal("0.00000001"))
 HABITS = Habits(Mode.CONSERVATIVE, 0.65, True, False, "hold", 20.0)
 STATION = Station(RuntimeMode.DRYRUN, "fake", True, "5m", 500, (Version("code", "1"),))
-PRICE = 500.0  # times a walk that begins at 100
+# Where walks begin, so that lots and money have the sizes of real ones.
+PRICES = {
+    **{"BTC-USD": 50_000.0, "ETH-USD": 3_000.0, "SOL-USD": 150.0, "XRP-USD": 2.0, "DOGE-USD": 0.2},
+    **{"ADA-USD": 0.5, "AVAX-USD": 20.0, "LINK-USD": 15.0, "POL-USD": 0.3, "LTC-USD": 100.0},
+}
 VOTER = "markov_regime"
 SURE = 1.0  # a lone full vote in an ordered market: 80 %
 UNSURE = 0.55  # the same at 68 %
@@ -64,9 +68,14 @@ def a_study(
 
 
 def candles_of(symbol: str, at_ms: int) -> Candles:
-    """A walk around 50,000, where lots and money have the sizes of real ones."""
-    walk = walk_candles(symbol, count=500, now_ms=at_ms)
-    return replace(walk, **{name: PRICE * getattr(walk, name) for name in ("open", "high", "low", "close")})
+    """A walk that begins at the symbol's price."""
+    walk, scale = walk_candles(symbol, count=500, now_ms=at_ms), PRICES[symbol] / 100.0
+    return replace(walk, **{name: scale * getattr(walk, name) for name in ("open", "high", "low", "close")})
+
+
+def hourly(most: int = 3) -> Limits:
+    """So many signals an hour, each so small that the firm's leverage stops none of them."""
+    return Limits(most, risk_percent=Decimal("0.1"))
 
 
 def price_of(candles: Candles) -> Decimal:
@@ -149,7 +158,7 @@ class Room:
     votes: Mapping[str, float] = field(default_factory=dict)
     model: FakeModel | None = None
     habits: Habits = HABITS
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=hourly)
     clock: HandClock = field(default_factory=HandClock)
 
     def __post_init__(self) -> None:
@@ -167,9 +176,13 @@ class Room:
             house=House(self.limits, discover_packs()),
             step=lambda _: STEP,
         )
+        self.with_studies(self.studies)
+
+    def with_studies(self, studies: Studies) -> None:
+        """The desk anew, over others who read markets."""
         numbers = count(1)
         self.desk = SignalDesk(
-            studies=self.studies,
+            studies=studies,
             verdicts=Verdicts(habits=self.habits, library=lambda: NOTHING_FITTED, purse=NoPurse(), model=self.model),
             risk=self.risk,
             decisions=self.decisions,

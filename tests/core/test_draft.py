@@ -226,10 +226,9 @@ def test_a_reported_account_that_tells_nothing_is_not_traded() -> None:
     assert_published(judged(a_draft(), replace(known, reports=(fresh,))))
 
 
-def test_a_limit_that_trips_in_the_judgement_is_stored_with_it() -> None:
-    birth = judged(a_draft(), facts({TODAY: -4_600}))
-    assert assert_held(birth).vetoes[0].rule == "daily_stop"
-    assert [latch.kind for latch in birth.latches] == [LatchKind.DAILY_STOP]
+def test_a_limit_that_trips_in_the_judgement_holds() -> None:
+    signal = assert_held(judged(a_draft(), facts({TODAY: -4_600})))
+    assert (signal.vetoes[0].rule, signal.ftmo_compliant) == ("daily_stop", False)
 
 
 @pytest.mark.parametrize("vote", [SURE, 0.0])

@@ -31,13 +31,6 @@ def from_books(books: Books, trade_id: str) -> PaperTrade:
     return rebuild(books.trades[trade_id], books.entries)
 
 
-def restart(books: Books, trade_id: str, now_ms: int) -> PaperTrade:
-    """The trade as the books have it. The keeper goes on where the trade's own market instant says."""
-    found = from_books(books, trade_id)
-    assert found.seen_ms <= now_ms
-    return found
-
-
 def by_hand(action: str, trade: PaperTrade, quote: Quote, now_ms: int) -> Step:
     at = instant(now_ms)
     try:
@@ -95,9 +88,12 @@ def go_on(books: Books, trade: PaperTrade, candle, action: str) -> PaperTrade:
             assert again.moves == found.moves[1:]
         books.apply(move, instant(candle.close_ms + 12_345))
     if action in {"restart", "kill"}:
-        found = advance(restart(books, trade.id, candle.close_ms), [])
-        if found.trade.state is TradeState.OPEN:
-            return step(found.trade, candle).trade if candle.open_ms >= found.trade.seen_ms else found.trade
+        again = from_books(books, trade.id)
+        if again.state is TradeState.OPEN and candle.open_ms >= again.seen_ms:
+            seen = step(again, candle)
+            assert seen.moves == ()  # what was booked is not found a second time
+            return seen.trade
+        return again
     return found.trade
 
 

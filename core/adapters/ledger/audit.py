@@ -44,6 +44,12 @@ async def read_entries(connection: AsyncConnection, *, after: int, limit: int) -
     return [AuditEntry(**row) for row in (await connection.execute(query)).mappings()]
 
 
+async def read_head(connection: AsyncConnection) -> ChainReport:
+    """Where the chain ends, unverified."""
+    head = (await connection.execute(select(audit_head.c.seq, audit_head.c.hash))).one_or_none()
+    return ChainReport(0, GENESIS) if head is None else ChainReport(head.seq, head.hash)
+
+
 async def verify_entries(connection: AsyncConnection) -> ChainReport:
     """Recompute every hash and compare the end with the head. Needs a transaction that sees one snapshot."""
     head = (await connection.execute(select(audit_head.c.seq, audit_head.c.hash))).one_or_none()

@@ -140,3 +140,13 @@ def _to_entry(row: Row[Any]) -> Entry:  # Any: the columns of the table
         trade_id=row.trade_id,
         detail=row.detail,
     )
+
+
+async def entries_of_trades(connection: AsyncConnection, trade_ids: Sequence[str]) -> dict[str, list[Entry]]:
+    """The entries of some trades, by trade, oldest first."""
+    found: dict[str, list[Entry]] = {}
+    if trade_ids:
+        query = select(ledger_entries).where(ledger_entries.c.trade_id.in_(trade_ids)).order_by(ledger_entries.c.seq)
+        for row in await connection.execute(query):
+            found.setdefault(row.trade_id, []).append(_to_entry(row))
+    return found

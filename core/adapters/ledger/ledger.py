@@ -18,7 +18,7 @@ from sqlalchemy import URL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.address import is_sqlite, parse_address
-from core.adapters.ledger.audit import append_entry, read_entries, verify_entries
+from core.adapters.ledger.audit import append_entry, read_entries, read_head, verify_entries
 from core.adapters.ledger.chain import AuditEntry, AuditEvent, ChainReport
 from core.adapters.ledger.engine import LOCK_TIMEOUT_SECONDS, Engines, make_engines
 from core.adapters.ledger.failures import BUSY, explained, failure
@@ -115,6 +115,11 @@ class Ledger:
             raise invalid("limit", f"must be 1 to {MAX_PAGE}")
         async with self.reading() as connection:
             return await read_entries(connection, after=seq, limit=limit)
+
+    async def audit_head(self) -> ChainReport:
+        """How many entries the chain has, and the hash of the last: to be kept elsewhere."""
+        async with self.reading() as connection:
+            return await read_head(connection)
 
     async def verify_audit(self) -> ChainReport:
         """Recompute the whole chain and name the first broken entry, if any.

@@ -1,0 +1,90 @@
+"""Puts the product together over one ledger: everything that can be asked, and what runs by itself beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.metrics import Metrics
+from api.operation import Operation, remember
+from api.operations import account_operations, analysis_operations, risk_operations, signal_operations
+from core.adapters.chat import ChatClient
+from core.adapters.ledger.accounts import StoredAccounts
+from core.adapters.ledger.decisions import StoredDecisions
+from core.adapters.ledger.idempotency import Idempotency
+from core.adapters.ledger.ledger import Ledger
+from core.adapters.ledger.paper_books import StoredBooks
+from core.adapters.ledger.signal_reads import Signals
+from core.desk import Desk
+from core.fitted import Library
+from core.keeper import Keeper
+from core.ports import Exchange
+from core.risk.pack import discover_packs
+from core.settings import Settings
+from core.signal_desk import SignalDesk
+from core.signal_reader import SignalReader
+from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
+from serving.signals import (
+    build_chores,
+    build_model,
+    build_spend,
+    build_station,
+    build_verdicts,
+    make_key,
+)
+
+Source = tuple[Exchange, Callable[[], datetime]]
+"""A market and its clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the gateway serves, what runs beside it, and what is closed with it."""
+
+    operations: tuple[Operation, ...]
+    keeper: Keeper
+    model: ChatClient | None
+
+
+async def build_product(
+    settings: Settings,
+    *,
+    desk: Desk,
+    source: Source,
+    ledger: Ledger,
+    library: Callable[[], Library],
+    metrics: Metrics,
+) -> Product:
+    """Everything that this server can be asked and does by itself, over its ledger."""
+    market, now = source
+    await seed_accounts(ledger)
+    clock = market_clock(settings, now, newest_ms=await StoredAccounts(ledger).newest_steady_ms())
+    risk = build_risk_desk(settings, ledger, market, clock)
+    spend = build_spend(settings, ledger)
+    model = build_model(settings, spend)
+    archive = Signals(ledger)
+    signals = SignalDesk(
+        studies=desk,
+        verdicts=build_verdicts(settings, library, spend, model),
+        risk=risk,
+        decisions=StoredDecisions(ledger, archive, forced_switch(settings)),
+        station=build_station(settings, market),
+        clock=clock,
+        make_key=make_key,
+    )
+    operations = (
+        *analysis_operations(desk, metrics),
+        *risk_operations(risk),
+        *account_operations(risk),
+        *signal_operations(signals, SignalReader(archive, clock)),
+    )
+    keys = Idempotency(ledger)
+    keeper = Keeper(
+        books=StoredBooks(ledger, forced_switch(settings)),
+        market=market,
+        clock=clock,
+        packs=discover_packs(),
+        chores=build_chores(settings, ledger, spend, keys),
+    )
+    return Product(tuple(remember(each, keys, clock) for each in operations), keeper, model)

@@ -60,11 +60,11 @@ class Target:
         return Load(tuple(each for times in taken for each in times), elapsed)
 
 
-def rest(name: str, port: int, body: Body) -> Target:
-    """An analysis over HTTP/1.1. No HTTP library: each costs more time than the server that is to be measured."""
+def rest(name: str, port: int, body: Body, *, path: str = "/v1/analyze") -> Target:
+    """A POST over HTTP/1.1. No HTTP library: each costs more time than the server that is to be measured."""
     content = encode(body)
     head = (
-        f"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
     request = head.encode() + content

@@ -13,22 +13,27 @@ from cli.signal_blocks import ARROWS, STYLES, vote_bar
 
 Row = dict[str, Any]  # Any: decoded JSON
 
+MOST_EQUAL: Final = 100  # decisions that come out the same are listed one by one up to so many
 ANSWERS: Final = {True: ("yes", "green"), False: ("NO", "bold red"), None: ("-", "dim")}
 
 
 def print_replayed(found: Sequence[Row]) -> None:
-    """A line a decision, all differences below it, and the sum in the last line."""
+    """A line a decision (of very many only of those that differ), all differences below, the sum in the last line."""
     table = make_table("Decision", "Symbol", "Decided so", "Prompt", "Readings", "First difference, or remark")
-    for each in found:
+    listed = [each for each in found if each["differences"] or len(found) <= MOST_EQUAL]
+    for each in listed:
         words = Text(each["differences"][0], style="red") if each["differences"] else _remark(each)
         answers = (Text(*ANSWERS[each[part]]) for part in ("decision", "prompt", "readings"))
         table.add_row(each["id"], each["symbol"], *answers, words)
-    if found:
+    if listed:
         console().print(table)
-    for each in found:
+    for each in listed:
         for words in each["differences"][1:]:
             console().print(Text(f"{each['id']}: {words}", style="red"))
     differences = sum(len(each["differences"]) for each in found)
+    silent = sum(each["decision"] is None for each in found)
+    if silent:
+        console().print(Text(f"{silent:,} could not be replayed: what they rested on has been forgotten", style="dim"))
     console().print(Text(f"{len(found):,} decisions, {differences:,} differences"))
 
 

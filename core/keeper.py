@@ -14,23 +14,26 @@ from typing import Final, Protocol
 
 from core.errors import CrpbotError
 from core.market import milliseconds
-from core.paper.bars import Bars, read_bars
+from core.paper.bars import Bars
 from core.paper.costs import costs_of
 from core.paper.fill import Terms
+from core.paper.hand import cancel
 from core.paper.machine import advance, lapse
 from core.paper.settle import Step
+from core.paper.tape import Tape
 from core.paper.trade import PaperTrade, rebuild
-from core.ports import Market, Told
+from core.ports import Market
 from core.risk.account import Account, AccountKind, Clock, Moment, TradeState
 from core.risk.booking import Entry, Trade
 from core.risk.pack import RiskPack, find_pack
 
 logger = logging.getLogger(__name__)
 
-INTERVAL: Final = "1m"  # the shortest candles that every market has: stops are watched as closely as data allow
-MINUTE_MS: Final = 60_000
-LONGEST_CATCH_UP: Final = 10_000  # candles asked for at once: a week; what is older is caught up with in pieces
-GRACE_MS: Final = 120_000  # a candle is told a little after it closed; only then may a missing one be called a hole
+# A trade at the firm that waits is let expire this long after its time.
+GRACE_MS: Final = 120_000
+# On paper a candle decides, whenever it is told. A market that told none for a day is taken to have none.
+SILENCE_MS: Final = 86_400_000
+HALTED: Final = "KILL_SWITCH"  # the reason of a refused opening
 TICK_SECONDS: Final = 10.0
 CHORES_SECONDS: Final = 60.0
 
@@ -76,7 +79,7 @@ class Keeper:
         chores: Sequence[Chore] = (),
     ) -> None:
         self._books = books
-        self._market = market
+        self._tape = Tape(market)
         self._clock = clock
         self._packs = packs
         self._chores = chores
@@ -96,45 +99,64 @@ class Keeper:
     async def follow_trades(self) -> Tally:
         """Brings every paper trade up to the newest closed candle."""
         moved = waiting = failed = 0
+        work: list[tuple[Account, PaperTrade]] = []
         for account in await self._books.accounts():
-            by_symbol: dict[str, list[PaperTrade]] = {}
             for stored, entries in await self._books.unfinished(account.id):
-                by_symbol.setdefault(stored.symbol, []).append(rebuild(stored, entries))
-            for symbol, trades in by_symbol.items():
-                bars = await self._bars(symbol, trades) if account.kind is AccountKind.PAPER else None
-                for trade in trades:
-                    try:
-                        done = await self._follow(account, trade, bars)
-                    except CrpbotError as error:
-                        logger.info("trade %s is left as it is for now: %s", trade.id, error.detail)
-                        failed += 1
-                        continue
-                    moved, waiting = moved + done, waiting + (not done)
+                try:
+                    work.append((account, rebuild(stored, entries)))
+                except CrpbotError as error:
+                    logger.warning("trade %s cannot be followed: %s", stored.id, error.detail)
+                    failed += 1
+        tape = await self._read([trade for account, trade in work if account.kind is AccountKind.PAPER])
+        for account, trade in work:
+            try:
+                done = await self._follow(account, trade, tape.get(trade.symbol))
+            except CrpbotError as error:
+                logger.info("trade %s is left as it is for now: %s", trade.id, error.detail)
+                failed += 1
+                continue
+            moved, waiting = moved + done, waiting + (not done)
         return Tally(moved, waiting, failed)
 
     async def _follow(self, account: Account, trade: PaperTrade, bars: Bars | None) -> bool:
         """One trade: True when something was written. What is held at the firm is only let expire here."""
-        terms = Terms(costs=costs_of(find_pack(account.pack, packs=self._packs)))
+        on_paper = account.kind is AccountKind.PAPER
         step = Step(trade, ())
-        if bars is not None:
+        if on_paper and bars is not None:
+            terms = Terms(costs=costs_of(find_pack(account.pack, packs=self._packs)))
             step = advance(trade, bars.from_ms(trade.seen_ms), terms)
         if step.trade.state is TradeState.PENDING:
-            lapsed = lapse(step.trade, milliseconds(self._clock().at) - GRACE_MS)
+            lapsed = lapse(step.trade, milliseconds(self._clock().at) - (SILENCE_MS if on_paper else GRACE_MS))
             step = Step(lapsed.trade, step.moves + lapsed.moves)
         if not step.moves:
             return False
-        await self._books.apply(account.id, trade, step, by="keeper", clock=self._clock)
+        try:
+            await self._books.apply(account.id, trade, step, by="keeper", clock=self._clock)
+        except CrpbotError as error:
+            if error.reason != HALTED or trade.state is not TradeState.PENDING:
+                raise
+            # A halt takes back what waits, once its entry is met: opened after the halt, it would be opened in hindsight.
+            logger.info("trade %s is cancelled: %s", trade.id, error.detail)
+            taken_back = cancel(trade, self._clock().at)
+            await self._books.apply(account.id, trade, taken_back, by="keeper", clock=self._clock)
         return True
 
-    async def _bars(self, symbol: str, trades: Sequence[PaperTrade]) -> Bars | None:
-        """The candles since the first of these trades was last looked at; None where the market tells none now."""
-        now_ms = milliseconds(self._clock().at)
-        first = min(trade.seen_ms for trade in trades)
-        count = min((now_ms - first) // MINUTE_MS + 1, LONGEST_CATCH_UP)
-        if count < 1:
-            return None
-        (told,) = await self._market.latest_each([symbol], INTERVAL, count, now_ms=now_ms)
-        return read_bars(told.candles) if isinstance(told, Told) else None
+    async def _read(self, trades: Sequence[PaperTrade]) -> Mapping[str, Bars]:
+        """The candles of each symbol since the first of its trades was last looked at, where the market tells some."""
+        since: dict[str, int] = {}
+        for trade in trades:
+            since[trade.symbol] = min(trade.seen_ms, since.get(trade.symbol, trade.seen_ms))
+        self._tape.keep(frozenset(since))
+        found: dict[str, Bars] = {}
+        for symbol, since_ms in since.items():
+            try:
+                bars = await self._tape.read(symbol, since_ms, milliseconds(self._clock().at))
+            except CrpbotError as error:
+                logger.warning("%s cannot be followed for now: %s", symbol, error.detail)
+                continue
+            if bars is not None:
+                found[symbol] = bars
+        return found
 
     async def _guard(self, work: Callable[[], Awaitable[object]]) -> None:
         try:

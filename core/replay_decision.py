@@ -70,18 +70,17 @@ def replay_decision(whole: WholeSignal, machine: Machine) -> Replayed:
         return replace(found, remarks=("its candles have been forgotten: nothing to replay it on",))
     try:
         case, mode = read_case(whole.texts["case"])
+        prompt, unlike = _write_again(whole, case, mode)
+        wrong = [*_compare_texts(whole, case, mode), *_compare_row(whole, case, mode, prompt, machine)]
     except UNREADABLE as error:
-        words = f"case: cannot be read ({type(error).__name__}: {str(error)[:SHOWN]})"
+        words = f"case: cannot be read or decided on ({type(error).__name__}: {str(error)[:SHOWN]})"
         return replace(found, decision=False, differences=(words,))
-    prompt, unlike = _write_again(whole, case, mode)
-    wrong = [*_compare_texts(whole, case, mode), *_compare_row(whole, case, mode, prompt, machine)]
-    cause = _name_cause(signal, machine) if wrong or unlike else ()
     return replace(
         found,
         decision=not wrong,
         prompt=None if "prompt" not in whole.texts else not unlike,
         differences=(*wrong, *unlike),
-        remarks=cause,
+        remarks=_name_cause(signal, machine) if wrong or unlike else (),
     )
 
 

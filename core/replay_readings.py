@@ -153,6 +153,8 @@ def _find_reason(heard: Heard, stored: Reading, window: Windows, *, shelf: Shelf
     trades, facts = (tuple(np.array([value]) for value in values) for values in (SOME_TRADES, SOME_FACTS))
     told = replace(window, record=Record(*trades), market=Context(*facts))
     plain, other = (_evaluate(analyzer, each, shelf, evaluate)[0] for each in (window, told))
+    if stored.problem is not None and isinstance(plain, Reading) and plain.problem is not None:
+        return None  # it had no facts then either
     if _spell(plain) != _spell(other):
         return "it reads facts besides the candles, and those are not kept"
     return None

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Final
 
-import numpy as np
-
+from core.errors import invalid
 from core.performance.better import Answer, Finding, is_above
-from core.performance.bootstrap import FEWEST, draw_means, estimate_of, percentile_interval
+from core.performance.decisions import estimate_confidence
 from core.performance.measure import Performance, estimate_rate
-from core.performance.sample import ClosedTrade, Estimate, Method
-from core.risk.booking import Outcome
+from core.performance.sample import Decided, Estimate
 from core.trade import STRICT
 
 LEAST_TRADES: Final = 20
@@ -78,8 +76,8 @@ class Review:
     words: str
 
 
-def review(performance: Performance, trades: Sequence[ClosedTrade], *, emitted: int) -> Review:
-    """The review of what was measured. `emitted` are the BUY and SELL signals that went out and have ended."""
+def review(performance: Performance, emitted: Sequence[Decided]) -> Review:
+    """The review of what was measured. `emitted` are the BUY and SELL signals that went out and have ended since."""
     sharpe = performance.sharpe
     low, high = is_above(sharpe, IMPROVE_BELOW), is_above(sharpe, KEEP_ABOVE)
     advice = _advise(sharpe.value, performance.trades)
@@ -99,7 +97,7 @@ def review(performance: Performance, trades: Sequence[ClosedTrade], *, emitted: 
         above_improve=low,
         above_keep=high,
         trades_needed=needed,
-        targets=_targets(performance, trades, emitted),
+        targets=_targets(performance, emitted),
         words=_explain(advice, sharpe, decided=decided, needed=needed),
     )
 
@@ -117,28 +115,15 @@ def _bounds_of(advice: Advice, low: Finding, high: Finding) -> tuple[Finding, ..
     return {Advice.IMPROVE: (low,), Advice.KEEP: (high,)}.get(advice, (low, high))
 
 
-def _targets(performance: Performance, trades: Sequence[ClosedTrade], emitted: int) -> tuple[Target, ...]:
-    losses = sum(trade.outcome is Outcome.LOSS for trade in trades)
+def _targets(performance: Performance, emitted: Sequence[Decided]) -> tuple[Target, ...]:
+    if len(emitted) < performance.trades:
+        detail = f"are {len(emitted)}, but {performance.trades} trades have closed: each trade comes from a signal"
+        raise invalid("emitted", detail)
     return (
         _target("win_rate", 0.55, performance.win_rate),
-        _target("mean_confidence", 0.70, _mean_confidence(trades)),
-        _target("false_positives", 0.30, estimate_rate(losses, max(emitted, losses)), is_floor=False),
+        _target("mean_confidence", 0.70, estimate_confidence(emitted)),
+        _target("false_positives", 0.30, estimate_rate(performance.losses, len(emitted)), is_floor=False),
     )
-
-
-def _mean_confidence(trades: Sequence[ClosedTrade]) -> Estimate:
-    n = len(trades)
-    if n == 0:
-        return Estimate(None, None, None, 0, Method.BOOTSTRAP)
-    ordered = sorted(trades, key=lambda trade: (trade.closed_at, trade.id))
-    # above the first, so that equal ones have exactly their own mean and not one that rounding moved
-    first = ordered[0].confidence
-    values = np.array([[trade.confidence - first] for trade in ordered])
-    interval = None
-    if n >= FEWEST:
-        means, blocks = draw_means(values)
-        interval = percentile_interval(first + means[:, 0], blocks)
-    return estimate_of(first + float(values.mean()), interval, n)
 
 
 def _target(name: str, limit: float, estimate: Estimate, *, is_floor: bool = True) -> Target:

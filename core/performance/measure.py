@@ -42,7 +42,6 @@ from core.performance.bootstrap import (
 )
 from core.performance.sample import (
     ClosedTrade,
-    Decided,
     Estimate,
     Method,
     Span,
@@ -50,7 +49,7 @@ from core.performance.sample import (
     daily_returns,
 )
 from core.risk.booking import Outcome
-from core.trade import STRICT, Direction
+from core.trade import STRICT
 
 DAYS_A_YEAR: Final = 365  # coins trade always
 MIN_DAYS: Final = 20
@@ -142,24 +141,6 @@ def estimate_rate(hits: int, n: int) -> Estimate:
     if n == 0:
         return Estimate(None, None, None, 0, Method.EXACT)
     return Estimate(hits / n, *rate_interval(hits, n), n, Method.EXACT)
-
-
-def estimate_hold_share(decisions: Sequence[Decided]) -> Estimate:
-    """The share of decisions that say HOLD. Those of one day are alike, so whole days are drawn anew."""
-    n = len(decisions)
-    if n == 0:
-        return Estimate(None, None, None, 0, Method.BOOTSTRAP)
-    days: dict[object, list[int]] = {}
-    for decision in sorted(decisions, key=lambda each: each.at):
-        counts = days.setdefault(decision.at.astimezone(UTC).date(), [0, 0])
-        counts[0] += decision.direction is Direction.HOLD
-        counts[1] += 1
-    table = np.array(list(days.values()), dtype=np.float64)
-    interval = None
-    if len(table) >= FEWEST:
-        means, blocks = draw_means(table)
-        interval = percentile_interval(means[:, 0] / means[:, 1], blocks)
-    return estimate_of(float(table[:, 0].sum()) / n, interval, n)
 
 
 def _of_trades(trades: Sequence[ClosedTrade], resamples: int) -> dict[str, Estimate]:

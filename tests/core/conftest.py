@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from core.adapters.ledger.address import parse_address
+from core.adapters.ledger.address import make_sqlite_file, parse_address, sqlite_file
 from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
@@ -42,17 +43,54 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """An empty database of the test's own, once of each kind."""
-    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
-    return url
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database: each test that asks for one runs on both."""
+    return str(request.param)
 
 
 @pytest.fixture
-def ledger_url(empty_url: str) -> str:
-    """The same with all tables."""
-    upgrade(empty_url)
-    return empty_url
+def empty_url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """An empty database of the test's own."""
+    url: str = request.getfixturevalue("sqlite_url" if database_kind == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite ledger with all tables and nothing in them, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "crpbot.db"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> Iterator[str]:
+    """The same on PostgreSQL."""
+    with postgres.migrated() as name:
+        yield name
+
+
+@pytest.fixture
+def postgres_copy(postgres: PostgresServer, migrated_database: str) -> Iterator[str]:
+    """A PostgreSQL ledger of the test's own, with all tables."""
+    with postgres.new_copy(migrated_database) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_copy(sqlite_url: str, migrated_file: Path) -> str:
+    """A SQLite ledger of the test's own, with all tables."""
+    address = parse_address(sqlite_url)
+    make_sqlite_file(address)
+    shutil.copyfile(migrated_file, sqlite_file(address))
+    return sqlite_url
+
+
+@pytest.fixture
+def ledger_url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """A ledger of the test's own, with all tables."""
+    url: str = request.getfixturevalue("sqlite_copy" if database_kind == "sqlite" else "postgres_copy")
+    return url
 
 
 @pytest.fixture
@@ -64,11 +102,12 @@ async def ledger(ledger_url: str) -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-def sql(empty_url: str) -> Sql:
+def sql(request: pytest.FixtureRequest) -> Sql:
     """Run one statement on the database behind the ledger's back and commit it."""
+    url = request.getfixturevalue("ledger_url" if "ledger_url" in request.fixturenames else "empty_url")
 
     def run(statement: str) -> list[tuple[Any, ...]]:
-        engine = make_blocking_engine(parse_address(empty_url), lock_timeout_seconds=PATIENT_SECONDS)
+        engine = make_blocking_engine(parse_address(url), lock_timeout_seconds=PATIENT_SECONDS)
         with engine.begin() as connection:
             result = connection.execute(text(statement))
             return [tuple(row) for row in result] if result.returns_rows else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -88,6 +88,7 @@ async def decide_much(folder: Path) -> None:
     with FakeDeepSeek() as server:
         asking = {**ASKING, "LLM_BASE_URL": server.url, "DEEPSEEK_API_KEY": server.key}
         await ask(folder, {}, [("5m", Mode.CONSERVATIVE)], SYMBOLS)
+        await ask(folder, asking, [("5m", Mode.AGGRESSIVE)], SYMBOLS[5:8], slot=newest_slot())
         await ask(folder, asking, list(product(("5m", "15m"), Mode)), SYMBOLS[:5])
         server.plan(Fault.PROSE, times=2)
         await ask(folder, asking, [("1h", Mode.AGGRESSIVE)], SYMBOLS[:2])
@@ -95,6 +96,12 @@ async def decide_much(folder: Path) -> None:
         await ask(folder, asking, [("1h", Mode.AGGRESSIVE)], SYMBOLS[2:4])
         await ask(folder, {**asking, "CRPBOT__LLM__DAILY_BUDGET_USD": "0"}, [("1h", Mode.AGGRESSIVE)], SYMBOLS[4:6])
         await ask(folder, {"KILL_SWITCH": "true"}, [("5m", Mode.CONSERVATIVE)], SYMBOLS[:1])
+
+
+def newest_slot() -> datetime:
+    """When the newest 5-minute candle closed."""
+    now = datetime.now(UTC)
+    return now - timedelta(minutes=now.minute % 5, seconds=now.second, microseconds=now.microsecond)
 
 
 def a_fit(*, state: State | None = None, fitted_at: datetime = FITTED_AT) -> Fit:
@@ -117,10 +124,15 @@ async def read_all(folder: Path) -> list[WholeSignal]:
 
 
 async def ask(
-    folder: Path, changes: Mapping[str, str], questions: list[tuple[str, Mode]], symbols: tuple[str, ...]
+    folder: Path,
+    changes: Mapping[str, str],
+    questions: list[tuple[str, Mode]],
+    symbols: tuple[str, ...],
+    *,
+    slot: datetime | None = None,
 ) -> None:
     """Ask a desk with those settings for every symbol in every interval and mode."""
     async with opened_desk(settings_of(folder, changes)) as desk:
         for interval, mode in questions:
-            request = GenerateSignalsRequest(symbols=symbols, interval=interval, mode=mode)
+            request = GenerateSignalsRequest(symbols=symbols, interval=interval, mode=mode, slot=slot)
             await desk.generate(request, timeout_seconds=30.0)

@@ -315,7 +315,7 @@ async def test_an_adjustment_moves_the_balance_without_a_trade(ledger: Ledger) -
 
 @pytest.mark.parametrize("table", ["ledger_entries", "emissions", "latches", "account_reports"])
 async def test_the_database_refuses_to_change_what_was_recorded(
-    ledger: Ledger, sql: Sql, empty_url: str, table: str
+    ledger: Ledger, sql: Sql, ledger_url: str, table: str
 ) -> None:
     books = await seeded(ledger)
     await books.accounts.create(REPORTED, by="key-1")
@@ -325,7 +325,9 @@ async def test_the_database_refuses_to_change_what_was_recorded(
     await books.trades.book("paper", [adjustment("a", "1")], by="admin", clock=books.clock)
     before = sql(f"SELECT * FROM {table}")
     removing = (
-        f"REPLACE INTO {table} SELECT * FROM {table}" if empty_url.startswith("sqlite") else f"TRUNCATE {table} CASCADE"
+        f"REPLACE INTO {table} SELECT * FROM {table}"
+        if ledger_url.startswith("sqlite")
+        else f"TRUNCATE {table} CASCADE"
     )
     for statement in (f"UPDATE {table} SET account_id = 'shadow'", f"DELETE FROM {table}", removing):
         with pytest.raises(Exception, match=f"{table} is append-only"):

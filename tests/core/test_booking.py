@@ -301,12 +301,12 @@ def test_a_move_that_cannot_be_is_refused(make: Callable[[], object], field: str
         make()
 
 
-async def test_a_closed_trade_never_changes_and_none_is_removed(ledger: Ledger, sql: Sql, empty_url: str) -> None:
+async def test_a_closed_trade_never_changes_and_none_is_removed(ledger: Ledger, sql: Sql, ledger_url: str) -> None:
     books = await seeded(ledger)
     trade = await books.admit(new_trade(signal_id="signal-1"))
     await books.close(trade, "5")
     removing = (
-        "REPLACE INTO trades SELECT * FROM trades" if empty_url.startswith("sqlite") else "TRUNCATE trades CASCADE"
+        "REPLACE INTO trades SELECT * FROM trades" if ledger_url.startswith("sqlite") else "TRUNCATE trades CASCADE"
     )
     for statement in ("UPDATE trades SET pnl_units = 0", "DELETE FROM trades", removing):
         with pytest.raises(DBAPIError, match=r"trades are never removed|this trade exists|append-only"):

@@ -53,11 +53,11 @@ DIRECTIONS_IN_TURN = (Direction.BUY, Direction.SELL, Direction.HOLD, Direction.B
 
 
 @pytest.fixture
-def ask(sql: Sql, empty_url: str) -> Sql:
+def ask(sql: Sql, ledger_url: str) -> Sql:
     """Run a query in the spelling of the database at hand."""
 
     def run(query: str) -> list[tuple[Any, ...]]:
-        if not empty_url.startswith("sqlite"):
+        if not ledger_url.startswith("sqlite"):
             for written, spelled in POSTGRESQL.items():
                 query = query.replace(written, spelled)
         return sql(query)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.analysis import RefusedSymbol
 from core.confidence import Threshold
 from core.decision import Case, Reply, decide
-from core.draft import LIFE, Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
+from core.draft import Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
 from core.levels import measure
 from core.risk.account import (
     AccountFacts,
@@ -123,18 +123,15 @@ def test_what_the_account_allows_is_published_with_size_levels_and_a_trade(vote:
     assert birth.emission == NewEmission(signal.id, True)
     assert birth.trade is not None
     made = birth.trade
-    assert (made.id, made.signal_id, made.symbol) == (f"trade-{signal.id}", signal.id, "BTC-USD")
+    assert (made.signal_id, made.symbol) == (signal.id, "BTC-USD")
     assert (made.direction, made.quantity, made.entry) == (direction, signal.quantity, signal.entry)
     assert (made.stop_loss, made.take_profit, made.high_confidence) == (signal.stop_loss, signal.take_profit, True)
-    assert made.expires_at == NOON + LIFE
 
 
 def test_the_hour_of_the_decision_is_that_of_the_locks() -> None:
     later = NOON + timedelta(seconds=7)
     birth = settle(a_draft(), a_bench(), facts(), moment(later))
     assert birth.signal.signal.timestamp == later
-    assert birth.trade is not None
-    assert birth.trade.expires_at == later + LIFE
 
 
 def test_only_the_high_tier_counts_as_high() -> None:

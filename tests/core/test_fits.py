@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 
 from core.adapters.fits import FitFolder, load_fits, save_fit
-from core.analyzers import evaluate, find, learners
+from core.analyzers import discover, evaluate, find, learners
 from core.errors import CrpbotError
 from core.fitted import Fit, Shelf, Span, Unfitted, Wanted
 from core.fitting import choose_learners
 from core.market import Windows, milliseconds
+from core.synthesis import EQUAL_WEIGHT, Rule
+from core.weights import bind_weights, choose_rule, sample
+from tests.fakes import walk_candles
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 THEORY = "market_regime"
@@ -251,3 +254,44 @@ def test_only_theories_that_learn_can_be_fitted() -> None:
     assert choose_learners(()) == tuple(each.name for each in learners())
     with pytest.raises(CrpbotError, match="unknown fitted theory 'hurst_exponent'"):
         choose_learners(("hurst_exponent",))
+
+
+def the_weights() -> Fit:
+    """Weights of a small size, as if they had been learned and proven."""
+    candles = walk_candles(count=250)
+    return bind_weights("synthetic-7", [candles], sample()._replace(proven=np.array(1.0)), at=AT)
+
+
+def rule_of(folder: Path, **other: str) -> Rule:
+    wanted = Wanted("synthetic-7", "5m", "BTC-USD", walk_candles(count=250).as_of)
+    return choose_rule(load_fits(folder), wanted._replace(**other))
+
+
+def test_the_weights_of_the_rule_come_back_from_the_disk_as_they_were_saved(tmp_path: Path) -> None:
+    save_fit(tmp_path, the_weights())
+    rule = rule_of(tmp_path)
+    assert rule.label == "weights learned on 0 windows"
+    assert rule.weights == dict.fromkeys(discover(), EQUAL_WEIGHT)
+    assert "not fitted on ETH-USD" in rule_of(tmp_path, symbol="ETH-USD").label
+    assert FitFolder(tmp_path).library().fits[0].spans == the_weights().spans
+
+
+def test_weights_learned_by_another_version_of_any_theory_are_refused(tmp_path: Path) -> None:
+    save_fit(tmp_path, the_weights())
+    (path,) = tmp_path.glob("*/synthesis.json")
+    change(path, code="0" * 16)
+    rule = rule_of(tmp_path)
+    assert rule.weights == {}
+    assert rule.label == (
+        "equal weights (learned ones: the fit in synthetic-7_5m was made by another version of this theory)"
+    )
+
+
+def test_damaged_weights_leave_the_theories_fits_alone(tmp_path: Path) -> None:
+    save_fit(tmp_path, the_weights())
+    save_fit(tmp_path, a_fit("BTC-USD"))
+    (path,) = tmp_path.glob("*/synthesis-*.npz")
+    path.write_bytes(path.read_bytes()[:-50])
+    shelf = load_fits(tmp_path)
+    assert [fit.theory for fit in shelf.fits] == [THEORY]
+    assert "not the file that its manifest vouches for" in rule_of(tmp_path).label

@@ -316,10 +316,10 @@ async def test_keys_are_forgotten_after_their_time_and_not_by_a_jump_of_the_cloc
     started(await store.begin(replace(CALL, key="key-0"), after(86_401_000)))
 
 
-async def test_forgetting_works_in_batches(store: Idempotency, sql: Sql, empty_url: str) -> None:
+async def test_forgetting_works_in_batches(store: Idempotency, sql: Sql, ledger_url: str) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
     row = f"'create_signal', 'key-' || i, '{CALL.body_sha256}', 'started', 'x', 0, '2026-11-20 12:00:00.000000+00'"
-    cast = row.replace("+00'", "'") if empty_url.startswith("sqlite") else row.replace("+00'", "+00'::timestamptz")
+    cast = row.replace("+00'", "'") if ledger_url.startswith("sqlite") else row.replace("+00'", "+00'::timestamptz")
     columns = "operation, key, body_sha256, state, owner, leased_ms, created_at"
     sql(f"INSERT INTO idempotency_keys ({columns}) {numbers} SELECT {cast} FROM n")
     assert await store.forget(after(200_000_000)) == 2_500

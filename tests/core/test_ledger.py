@@ -167,11 +167,11 @@ async def test_a_writer_killed_in_the_middle_loses_nothing_it_acknowledged(ledge
     await assert_sound(ledger, len(stored) + 1)
 
 
-async def test_instants_compare_with_the_clock_of_the_database(ledger: Ledger, sql: Sql, empty_url: str) -> None:
+async def test_instants_compare_with_the_clock_of_the_database(ledger: Ledger, sql: Sql, ledger_url: str) -> None:
     now = datetime.now(UTC)
     for hours in (25, 23, 0):
         await ledger.append_audit(event(at=now - timedelta(hours=hours)))
-    yesterday = "datetime('now', '-24 hours')" if empty_url.startswith("sqlite") else "now() - interval '24 hours'"
+    yesterday = "datetime('now', '-24 hours')" if ledger_url.startswith("sqlite") else "now() - interval '24 hours'"
     assert sql(f"SELECT seq FROM audit_log WHERE at > {yesterday} ORDER BY seq") == [(2,), (3,)]
 
 

@@ -19,11 +19,11 @@ EVENT = AuditEvent(datetime(2026, 11, 21, 12, tzinfo=UTC), "key-1", "test.append
 
 
 @pytest.fixture
-def tamper(sql: Sql, empty_url: str) -> Sql:
+def tamper(sql: Sql, ledger_url: str) -> Sql:
     """Drop the triggers, as an intruder with the owner's rights would, and run a statement."""
 
     def run(statement: str) -> list[tuple[Any, ...]]:
-        if empty_url.startswith("sqlite"):
+        if ledger_url.startswith("sqlite"):
             for name in ("update", "delete", "replace"):
                 sql(f"DROP TRIGGER audit_log_{name}")
         else:
@@ -58,11 +58,11 @@ async def test_the_database_refuses_to_change_the_log(ledger: Ledger, sql: Sql, 
     await assert_sound(ledger)
 
 
-async def test_the_log_cannot_be_replaced_or_emptied_by_other_words(ledger: Ledger, sql: Sql, empty_url: str) -> None:
+async def test_the_log_cannot_be_replaced_or_emptied_by_other_words(ledger: Ledger, sql: Sql, ledger_url: str) -> None:
     await append_five(ledger)
     replace = "REPLACE INTO audit_log SELECT seq, at, 'x', action, subject, detail, previous_hash, hash FROM audit_log"
     with pytest.raises(DBAPIError, match="audit_log is append-only"):
-        sql(replace if empty_url.startswith("sqlite") else "TRUNCATE audit_log")
+        sql(replace if ledger_url.startswith("sqlite") else "TRUNCATE audit_log")
     await assert_sound(ledger)
 
 
@@ -93,9 +93,9 @@ async def test_the_first_edited_entry_is_named(
     assert problem in (report.problem or "")
 
 
-async def test_an_instant_that_no_calendar_has_is_named_too(ledger: Ledger, tamper: Sql, empty_url: str) -> None:
+async def test_an_instant_that_no_calendar_has_is_named_too(ledger: Ledger, tamper: Sql, ledger_url: str) -> None:
     await append_five(ledger)
-    tamper(f"UPDATE audit_log SET at = '{'never' if empty_url.startswith('sqlite') else 'infinity'}' WHERE seq = 2")
+    tamper(f"UPDATE audit_log SET at = '{'never' if ledger_url.startswith('sqlite') else 'infinity'}' WHERE seq = 2")
     assert (await ledger.verify_audit()).first_broken == 2
 
 

@@ -168,3 +168,15 @@ def test_an_opening_that_was_booked_without_an_entry_was_made_by_hand() -> None:
     with pytest.raises(CrpbotError) as caught:
         rebuild(damaged, ())
     assert caught.value.reason == "DAMAGED_TRADE"
+
+
+def test_a_restart_does_not_look_at_candles_from_before_the_opening() -> None:
+    books, trade = Books(), make_trade()
+    books.bear(trade)
+    waiting = step(trade, bar(1, 101, 101.5, 100.6, 101)).trade
+    (opening,) = step(waiting, bar(2, 100, 100.1, 99.9, 100)).moves
+    books.apply(opening, BEGIN + timedelta(minutes=9))
+    found = from_books(books, trade.id)
+    assert found.seen_ms == bar(2, 100, 100, 100, 100).open_ms
+    with pytest.raises(CrpbotError, match="has seen the market until"):
+        step(found, bar(1, 101, 104, 90, 101))

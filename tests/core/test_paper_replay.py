@@ -35,7 +35,9 @@ def random_trades(seed: int, count: int, bars, *, far: float = 0.012) -> list[Pa
         entry = Decimal(str(round(close * (1 + rng.choice([0.0, rng.normal(0, far)])), 2)))
         stop = entry * (1 - side * Decimal(str(round(rng.uniform(0.001, 0.02), 4))))
         target = entry * (1 + side * Decimal(str(round(rng.uniform(0.001, 0.03), 4))))
-        born = BEGIN + timedelta(milliseconds=int(bars.times[row]) - BEGIN_MS + int(rng.integers(0, 3 * MINUTE)))
+        # half of them exactly when a candle begins, where "before" and "not after" differ
+        late = int(rng.integers(0, 3 * MINUTE)) if rng.random() < 0.5 else MINUTE * int(rng.integers(0, 3))
+        born = BEGIN + timedelta(milliseconds=int(bars.times[row]) - BEGIN_MS + late)
         trades.append(
             replace(
                 make_trade(Direction.BUY if side > 0 else Direction.SELL),

@@ -16,8 +16,14 @@ from arch.bootstrap import optimal_block_length
 from scipy import stats
 
 from core.errors import CrpbotError
-from core.performance.bootstrap import best_block, draw_means, percentile_interval, rate_interval
-from core.performance.measure import KEYS, estimate_hold_share, estimate_rate, measure, measure_by
+from core.performance.bootstrap import best_block, block_length, draw_means, percentile_interval, rate_interval
+from core.performance.decisions import (
+    DECISION_KEYS,
+    estimate_confidence,
+    estimate_hold_share,
+    estimate_hold_share_by,
+)
+from core.performance.measure import KEYS, estimate_rate, measure, measure_by
 from core.performance.sample import (
     Decided,
     Estimate,
@@ -104,6 +110,19 @@ def test_the_block_suits_the_echo_as_in_arch(seed: int) -> None:
     assert best_block(series) == pytest.approx(reference, rel=0.35)
     assert best_block(noise) < 8
     assert best_block(np.ones(50)) == 1.0
+
+
+def test_an_echo_widens_the_interval() -> None:
+    noise = np.random.default_rng(1).normal(size=400)
+    echoing = np.convolve(noise, np.ones(5) / np.sqrt(5), mode="same")
+    widths = []
+    for series in (noise, echoing):
+        assert block_length(series) >= 400 ** (1 / 3)
+        means, blocks = draw_means(series[:, None])
+        low, high = percentile_interval(means[:, 0], blocks)
+        widths.append(high - low)
+    # the long-run variance is five times that of one value
+    assert 1.6 <= widths[1] / widths[0] <= 2.6
 
 
 def test_the_same_trades_give_the_same_interval_and_others_another() -> None:
@@ -224,6 +243,18 @@ def test_the_share_of_holds_is_drawn_by_days() -> None:
     assert found.low <= 0.75 <= found.high
     assert estimate_hold_share([]).value is None
     assert estimate_hold_share(rows[:5]).low is None
+    for key in DECISION_KEYS.values():
+        found = estimate_hold_share_by(rows, key)
+        assert sum(group.n for group in found.values()) == len(rows)
+
+
+def test_confidence_is_that_of_signals_that_say_buy_or_sell() -> None:
+    rows = [replace(decided(day, Direction.BUY), confidence=0.6 + 0.01 * (day % 11)) for day in range(44)]
+    found = estimate_confidence([*rows, decided(50, Direction.HOLD)])
+    assert found.value == pytest.approx(0.65)
+    assert found.low < 0.65 < found.high
+    assert estimate_confidence([decided(1, Direction.HOLD)]).value is None
+    assert estimate_confidence(rows[:3]).low is None
 
 
 def test_an_interval_with_too_few_known_draws_is_none() -> None:

@@ -114,6 +114,7 @@ def test_every_kind_of_decision_comes_out_the_same_twice_and_after_reopening(
     assert {each.synthesis for each in signals} == set(Synthesis)
     assert {each.book for each in signals} == set(Book)
     assert sum(published(whole) for whole in wholes) >= 3
+    assert {each.slot is None for each in signals} == {True, False}
     assert any("prompt" in whole.texts and answered(whole) is False for whole in wholes)
     for found in (replay(wholes, shelf, MACHINE), replay(wholes, shelf, MACHINE), replay_folder(folder)):
         assert [words for each in found for words in each.differences] == []
@@ -250,8 +251,38 @@ def test_other_candles_than_those_that_were_read_are_found(wholes: list[WholeSig
 def test_a_case_that_is_no_case_is_told_and_does_not_stop_the_others(wholes: list[WholeSignal], shelf: Shelf) -> None:
     broken = replace(wholes[0], texts={"case": wholes[0].texts["case"][:-9]})
     first, second = replay([broken, wholes[1]], shelf, MACHINE)
-    assert first.differences[0].startswith("case: cannot be read (JSONDecodeError")
+    assert first.differences[0].startswith("case: cannot be read or decided on (JSONDecodeError")
     assert (first.decision, first.readings, second.differences) == (False, None, ())
+
+
+def test_numbers_that_no_decision_can_be_made_from_are_told(wholes: list[WholeSignal], shelf: Shelf) -> None:
+    endless = altered(wholes[0], "case", '"default":', '"default":1e999,"was":')
+    (found,) = replay([endless], shelf, MACHINE)
+    assert found.decision is False
+    assert found.differences[0].startswith("case: ")
+
+
+def with_vote(whole: WholeSignal, theory: str, vote: float) -> WholeSignal:
+    """The decision with another vote in its case, as if nothing guarded it."""
+    case, mode = read_case(whole.texts["case"])
+    readings = tuple(replace(each, vote=vote) if each.theory == theory else each for each in case.analysis.readings)
+    changed = replace(case, analysis=replace(case.analysis, readings=readings))
+    return replace(whole, texts={**whole.texts, "case": write_case(changed, mode)})
+
+
+def test_a_vote_that_was_changed_in_the_case_is_found_in_the_decision_and_among_the_readings(
+    wholes: list[WholeSignal], shelf: Shelf
+) -> None:
+    (found,) = replay([with_vote(wholes[0], "kalman_filter", 0.77)], shelf, MACHINE)
+    assert (found.decision, found.readings) == (False, False)
+    assert any(words.startswith("votes: ") for words in found.differences)
+    assert found.differences[-1].startswith("kalman_filter.vote: '0.77' is stored, ")
+
+
+def test_a_theory_that_had_no_facts_to_read_is_computed_again_too(wholes: list[WholeSignal], shelf: Shelf) -> None:
+    for theory in ("bayesian_win_rate", "market_context"):
+        (found,) = replay([with_vote(wholes[0], theory, 0.77)], shelf, MACHINE)
+        assert found.differences == (f"{theory}.vote: '0.77' is stored, '0.0' comes out",)
 
 
 def test_a_case_of_another_spelling_is_found(wholes: list[WholeSignal]) -> None:

@@ -7,16 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.errors import CrpbotError
 from core.performance.measure import measure
-from core.performance.sample import Estimate, Method, span_of
+from core.performance.sample import Decided, Estimate, Method, span_of
 from core.review import Advice, Reached, review
 from tests.core.performance_cases import CAPITAL, by_days, history
+
+
+def signals_of(trades, *, unfilled: int = 0) -> list[Decided]:
+    """The signals behind trades, and some that never were filled."""
+    of = [*trades, *trades[:unfilled]]
+    return [
+        Decided(trade.opened_at, trade.symbol, trade.strategy, None, trade.tier, trade.direction, trade.confidence)
+        for trade in of
+    ]
 
 
 def reviewed(sharpe: float | None, low: float | None, high: float | None, *, trades: int = 60):
     made = history(1, trades)
     found = measure(made, span_of(made, CAPITAL), resamples=0)
-    return review(replace(found, sharpe=Estimate(sharpe, low, high, trades, Method.BOOTSTRAP)), made, emitted=trades)
+    return review(replace(found, sharpe=Estimate(sharpe, low, high, trades, Method.BOOTSTRAP)), signals_of(made))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +73,7 @@ def test_below_twenty_trades_the_rule_is_silent() -> None:
 
 def test_targets_stand_against_what_was_reached() -> None:
     trades, span = by_days(np.where(np.arange(400) % 5 < 4, 0.002, -0.003))
-    found = review(measure(trades, span), trades, emitted=500)
+    found = review(measure(trades, span), signals_of(trades, unfilled=100))
     reached = {target.name: (target.reached, round(target.finding.estimate.value, 3)) for target in found.targets}
     assert reached == {
         "win_rate": (Reached.MET, 0.8),
@@ -71,12 +81,18 @@ def test_targets_stand_against_what_was_reached() -> None:
         "false_positives": (Reached.MET, 0.16),
     }
     few = history(2, 25, win_rate=0.45)
-    found = review(measure(few, span_of(few, CAPITAL)), few, emitted=25)
+    found = review(measure(few, span_of(few, CAPITAL)), signals_of(few))
     assert {target.reached for target in found.targets} <= {
         Reached.LOOKS_MISSED,
         Reached.LOOKS_MET,
         Reached.MISSED,
         Reached.MET,
     }
-    nothing = review(measure([], span), [], emitted=0)
+    nothing = review(measure([], span), [])
     assert {target.reached for target in nothing.targets} == {Reached.UNKNOWN}
+
+
+def test_fewer_signals_than_trades_are_refused() -> None:
+    trades = history(2, 25)
+    with pytest.raises(CrpbotError, match="each trade comes from a signal"):
+        review(measure(trades, span_of(trades, CAPITAL)), signals_of(trades[:3]))

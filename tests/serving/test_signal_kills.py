@@ -1,0 +1,223 @@
+"""kill -9 of the gateway under load: what was acknowledged is there, what was not is whole or absent, keys go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.adapters.ledger.ledger import Ledger
+from core.adapters.ledger.migrations import upgrade
+from core.idempotency import LEASE_MS
+from core.market import SYMBOLS
+from serving.processes import free_ports
+from tests.fake_deepseek import KEY, FakeDeepSeek
+
+pytestmark = pytest.mark.slow
+
+READY_SECONDS = 120.0
+CALLERS = 4
+KILLS = 20
+SEED = 7
+Json = dict[str, Any]  # Any: decoded JSON
+
+
+class Gateway:
+    """A gateway process without supervisor, which is started again over the same state."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.state, self._settings = folder, folder / "state", settings
+        self.state.mkdir(exist_ok=True)
+        upgrade(f"sqlite:///{self.state}/crpbot.db")
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        http, rpc = free_ports(2)
+        self.url = f"http://127.0.0.1:{http}"
+        environment = {
+            **os.environ,
+            "HOME": str(self.folder),
+            "CRPBOT__HTTP__PORT": str(http),
+            "CRPBOT__GRPC__PORT": str(rpc),
+            "CRPBOT__RUNTIME__STATE_FOLDER": str(self.state),
+            "CRPBOT__SERVING__MODE": "inprocess",
+            "DATA_PROVIDER": "synthetic",
+            "MAX_SIGNALS_PER_HOUR": "60",
+            **self._settings,
+        }
+        with (self.folder / "log").open("ab") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "serving.app", "gateway"],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        end = time.monotonic() + READY_SECONDS
+        while self.get("/health/ready")[0] != 200:
+            assert self.child.poll() is None, (self.folder / "log").read_text()[-2_000:]
+            assert time.monotonic() < end, "not ready"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.child is not None and self.child.poll() is None:
+            os.kill(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+
+    def get(self, path: str) -> tuple[int, Any]:
+        return self._send(urllib.request.Request(self.url + path))
+
+    def generate(self, body: Json, key: str) -> tuple[int, Any]:
+        """POST /v1/signals; status 0 means that nobody answered."""
+        headers = {"content-type": "application/json", "idempotency-key": key}
+        return self._send(urllib.request.Request(self.url + "/v1/signals", json.dumps(body).encode(), headers))
+
+    def until_answered(self, body: Json, key: str, *, seconds: float) -> Json:
+        """Repeats the call until it is answered; another attempt's lease may have to end first."""
+        end = time.monotonic() + seconds
+        while True:
+            status, answer = self.generate(body, key)
+            if status == 200:
+                found: Json = answer
+                return found
+            assert status in {0, 409}, (status, answer)
+            assert time.monotonic() < end, f"{key} stays blocked: {answer}"
+            time.sleep(0.1)
+
+    @staticmethod
+    def _send(request: urllib.request.Request) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(request, timeout=35) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+        except (OSError, ValueError) as error:
+            return 0, str(error)
+
+
+@contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Gateway]:
+    gateway = Gateway(folder, **settings)
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        gateway.kill()
+
+
+class Caller(threading.Thread):
+    """Asks under one key after the other, and keeps what was acknowledged."""
+
+    def __init__(self, gateway: Gateway, number: int) -> None:
+        super().__init__()
+        self.gateway, self.number = gateway, number
+        self.acknowledged: dict[str, Json] = {}
+        self.lost: dict[str, Json] = {}
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        for count in range(1_000_000):
+            if self.ended.is_set():
+                return
+            key = f"{self.number}-{count}"
+            body = {"symbols": [SYMBOLS[(self.number + count + step) % len(SYMBOLS)] for step in range(3)]}
+            status, answer = self.gateway.generate(body, key)
+            if status == 200:
+                self.acknowledged[key] = answer
+            else:
+                self.lost[key] = body
+                time.sleep(0.05)
+
+
+async def count_verified(folder: Path) -> int:
+    ledger = await Ledger.open(f"sqlite+aiosqlite:///{folder}/crpbot.db")
+    try:
+        return (await ledger.verify_audit()).entries
+    finally:
+        await ledger.close()
+
+
+def stored(gateway: Gateway) -> list[Json]:
+    """Every decision."""
+    found: list[Json] = []
+    path = "/v1/signals?limit=500"
+    while True:
+        status, page = gateway.get(path)
+        assert status == 200, page
+        found += page["signals"]
+        if page["next_cursor"] is None:
+            return found
+        path = f"/v1/signals?limit=500&cursor={page['next_cursor']}"
+
+
+def test_after_twenty_kills_every_acknowledged_signal_is_there_and_the_chain_holds(tmp_path: Path) -> None:
+    draw = random.Random(SEED)
+    with running(tmp_path) as gateway:
+        callers = [Caller(gateway, number) for number in range(CALLERS)]
+        for caller in callers:
+            caller.start()
+        try:
+            for _ in range(KILLS):
+                time.sleep(draw.uniform(0.2, 2.0))
+                gateway.kill()
+                gateway.start()
+        finally:
+            for caller in callers:
+                caller.ended.set()
+            for caller in callers:
+                caller.join()
+        acknowledged = [each for caller in callers for answer in caller.acknowledged.values() for each in answer["signals"]]
+        assert len(acknowledged) > KILLS
+        rows = {each["id"]: each for each in stored(gateway)}
+        assert [each["id"] for each in acknowledged if rows.get(each["id"]) != each] == []
+        keys = {key: caller.lost[key] for caller in callers for key in list(caller.lost)[-1:]}
+        answers = {key: gateway.until_answered(body, key, seconds=2 * LEASE_MS / 1_000) for key, body in keys.items()}
+        for key, answer in answers.items():
+            assert [each["symbol"] for each in answer["signals"]] == keys[key]["symbols"]
+        assert gateway.get("/v1/risk")[0] == 200
+    assert asyncio.run(count_verified(gateway.state)) > len(rows)
+
+
+def test_a_call_of_ten_that_died_halfway_is_finished_with_each_symbol_once(tmp_path: Path) -> None:
+    """The model is slow, so that the kill falls between the reservations and the rows."""
+    with FakeDeepSeek() as server:
+        server.latency_seconds = 0.5
+        model = {"DEEPSEEK_API_KEY": KEY, "LLM_BASE_URL": server.url, "CRPBOT__DECISION__SKIP_UNANIMOUS_HOLD": "false"}
+        with running(tmp_path, **model) as gateway:
+            body, key = {"symbols": list(SYMBOLS)}, "ten"
+            died = 0
+            for wait in (0.4, 0.8, 1.0):
+                calling = threading.Thread(target=gateway.generate, args=(body, f"{key}-{wait}"))
+                calling.start()
+                time.sleep(wait)
+                gateway.kill()
+                calling.join()
+                gateway.start()
+                before = len(stored(gateway))
+                died += before % len(SYMBOLS) != 0
+                started = time.monotonic()
+                answer = gateway.until_answered(body, f"{key}-{wait}", seconds=LEASE_MS / 1_000 + 10.0)
+                assert time.monotonic() - started < LEASE_MS / 1_000 + 10.0
+                assert [each["symbol"] for each in answer["signals"]] == list(SYMBOLS)
+                rows = stored(gateway)
+                assert len({each["id"] for each in rows}) == len(rows)
+                assert len(rows) % len(SYMBOLS) == 0
+                assert {each["id"] for each in answer["signals"]} <= {each["id"] for each in rows}
+    assert asyncio.run(count_verified(gateway.state)) >= len(rows)

@@ -30,9 +30,8 @@ help: ## list the verbs
 run: .venv/.installed ## set up and serve the whole product on the synthetic market
 	@$(BIN)/crpbot serve
 
-run-dry: .venv/.installed ## serve in dryrun on candles of a minute, a scan every two, without end
-	@RUNTIME_MODE=dryrun CRPBOT__MARKET__INTERVAL=1m CRPBOT__SERVING__SCHEDULE=true \
-		CRPBOT__SERVING__SCHEDULE_SECONDS=120 $(BIN)/crpbot serve
+run-dry: .venv/.installed ## serve in dryrun, a scan every two minutes, without end
+	@RUNTIME_MODE=dryrun CRPBOT__SERVING__SCHEDULE=true CRPBOT__SERVING__SCHEDULE_SECONDS=120 $(BIN)/crpbot serve
 
 run-bot: .venv/.installed ## serve live, without end; say it twice: make run-bot CONFIRM=live
 	@[ "$(CONFIRM)" = live ] || { echo "live sends alerts that people may trade on; say it twice: make run-bot CONFIRM=live" >&2; exit 2; }

@@ -36,6 +36,7 @@ from core.verdicts import Consultation, Verdicts
 
 MAX_SYMBOLS: Final = 64
 OLDEST_SLOT: Final = timedelta(minutes=15)  # a signal is good for so long; one of an older slot would be born expired
+SLOT_SECONDS: Final = 60  # the finest grid
 NEWEST_SLOT: Final = timedelta(seconds=5)  # so far the clocks of a scheduler and a server may differ
 RESERVE_SECONDS: Final = 1.0  # of the caller's patience, kept for storing what was decided
 MODEL_SHARE: Final = 0.9  # of what is left then: the model may take it, judging takes the rest
@@ -106,7 +107,7 @@ class SignalDesk:
         interval_seconds(interval)
         now = self._clock().at
         if request.slot is not None:
-            _check_slot(request.slot, interval, now)
+            _check_slot(request.slot, now)
         station, account = self._station, self._risk.name_account(request.account)
         if account == Book.SHADOW.value:
             raise invalid("account", "shadow only compares variants, nothing is published on it; name another account")
@@ -224,13 +225,10 @@ def read_symbols(request: GenerateSignalsRequest) -> list[str]:
     return symbols
 
 
-def _check_slot(slot: datetime, interval: str, now: datetime) -> None:
+def _check_slot(slot: datetime, now: datetime) -> None:
     """A slot is a grid time of now: not to come, and not so old that its signal would be born expired."""
-    step = interval_seconds(interval)
-    if slot.timestamp() % step:
-        raise invalid(
-            "slot", f"{slot.isoformat()} is no multiple of {interval}; give the time at which a candle closed"
-        )
+    if slot.timestamp() % SLOT_SECONDS:
+        raise invalid("slot", f"{slot.isoformat()} is no whole minute; give the grid time of the scheduler")
     if slot > now + NEWEST_SLOT:
         raise invalid("slot", f"{slot.isoformat()} is to come, it is {now.isoformat()}", reason="SLOT_IN_FUTURE")
     if slot < now - OLDEST_SLOT:

@@ -56,6 +56,7 @@ class Gateway:
         self._readiness = readiness
         self._services = ("", *service_names(operations))
         self._stopping = asyncio.Event()
+        self._closing = asyncio.Event()
         self._socket = bind(http)
         app = create_app(
             operations,
@@ -63,6 +64,7 @@ class Gateway:
             metrics=metrics,
             default_timeout_seconds=timeout_seconds,
             patience=patience,
+            closing=self._closing,
         )
         hosts = {"127.0.0.1", "localhost", http.host}
         config = uvicorn.Config(
@@ -78,7 +80,9 @@ class Gateway:
             timeout_graceful_shutdown=int(DRAIN_SECONDS),
         )
         self._http = _QuietServer(config)
-        self._grpc, self._grpc_health = create_server(operations, metrics, default_timeout_seconds=timeout_seconds)
+        self._grpc, self._grpc_health = create_server(
+            operations, metrics, default_timeout_seconds=timeout_seconds, closing=self._closing
+        )
         self.http_port: int = self._socket.getsockname()[1]
         self.grpc_port: int = self._grpc.add_insecure_port(f"{grpc.host}:{grpc.port}")
 
@@ -100,6 +104,7 @@ class Gateway:
         await self._grpc_health.enter_graceful_shutdown()
         await asyncio.sleep(NOTICE_SECONDS)
         health.cancel()
+        self._closing.set()  # streams would never end by themselves
         self._http.should_exit = True
         await asyncio.gather(http, self._grpc.stop(DRAIN_SECONDS))
         with contextlib.suppress(asyncio.CancelledError):

@@ -7,6 +7,7 @@ idempotency are here, so that REST and gRPC cannot differ in them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
@@ -82,10 +83,29 @@ async def perform(operation: Operation, request: Any, call: Call) -> Any:  # Any
         raise deadline_exceeded(call.timeout_seconds) from None
 
 
-def follow(operation: Operation, request: Any, call: Call) -> AsyncGenerator[Any]:
-    """The answers of a stream, for as long as the caller listens."""
+async def follow(operation: Operation, request: Any, call: Call, closing: asyncio.Event) -> AsyncGenerator[Any]:
+    """The answers of a stream, for as long as the caller listens and the server is not about to end."""
     answers: AsyncGenerator[Any] = operation.run(request, call)
-    return answers
+    closed = asyncio.ensure_future(closing.wait())
+    pending: asyncio.Future[Any] | None = None
+    try:
+        while True:
+            pending = asyncio.ensure_future(anext(answers))
+            await asyncio.wait({pending, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if not pending.done():
+                return
+            try:
+                answer = pending.result()
+            except StopAsyncIteration:
+                return
+            yield answer
+    finally:
+        closed.cancel()
+        if pending is not None and not pending.done():
+            pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+                await pending
+        await answers.aclose()
 
 
 def remember(operation: Operation, keys: Keys, clock: Clock) -> Operation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
@@ -39,6 +40,7 @@ def create_app(
     metrics: Metrics,
     default_timeout_seconds: float,
     patience: Patience,
+    closing: asyncio.Event | None = None,
 ) -> FastAPI:
     """The HTTP application over these operations."""
     app = FastAPI(
@@ -53,7 +55,7 @@ def create_app(
     )
     _add_errors(app)
     for operation in operations:
-        _add_operation(app, operation, default_timeout_seconds, patience)
+        _add_operation(app, operation, default_timeout_seconds, patience, closing or asyncio.Event())
     _add_health(app, readiness, metrics)
 
     def document() -> dict[str, Any]:
@@ -67,7 +69,9 @@ def create_app(
     return app
 
 
-def _add_operation(app: FastAPI, operation: Operation, default_timeout_seconds: float, patience: Patience) -> None:
+def _add_operation(
+    app: FastAPI, operation: Operation, default_timeout_seconds: float, patience: Patience, closing: asyncio.Event
+) -> None:
     async def answer(request: Request) -> Response:
         call = Call(
             _timeout(request, operation.patience_seconds or default_timeout_seconds), request.headers.get(KEY_HEADER)
@@ -79,7 +83,7 @@ def _add_operation(app: FastAPI, operation: Operation, default_timeout_seconds: 
         else:
             asked = parse_parameters(_parameters(request, operation), operation.request)
         if operation.streams:
-            events: AsyncIterator[bytes] = write_events(operation, follow(operation, asked, call))
+            events: AsyncIterator[bytes] = write_events(operation, follow(operation, asked, call, closing))
             return StreamingResponse(events, media_type="text/event-stream")
         return _json(operation.answer, await perform(operation, asked, call))
 

@@ -44,8 +44,11 @@ Context = Any  # Any: grpc.aio is untyped
 class Method:
     """One operation as gRPC calls it. Takes and gives bytes, so that parsing too is ours to answer for."""
 
-    def __init__(self, operation: Operation, metrics: Metrics, *, default_timeout_seconds: float) -> None:
+    def __init__(
+        self, operation: Operation, metrics: Metrics, *, default_timeout_seconds: float, closing: asyncio.Event
+    ) -> None:
         self._operation = operation
+        self._closing = closing
         self._metrics = metrics
         self._default_timeout_seconds = operation.patience_seconds or default_timeout_seconds
         described = service_descriptor(operation.service).methods_by_name[operation.rpc]
@@ -69,7 +72,7 @@ class Method:
         """One request, answers for as long as the caller listens."""
         async with (
             self._watched(context) as call,
-            contextlib.aclosing(follow(self._operation, self._read(request), call)) as answers,
+            contextlib.aclosing(follow(self._operation, self._read(request), call, self._closing)) as answers,
         ):
             async for answer in answers:
                 yield to_message(answer, self._answer_type).SerializeToString()
@@ -136,13 +139,19 @@ def service_names(operations: Sequence[Operation]) -> list[str]:
 
 
 def create_server(
-    operations: Sequence[Operation], metrics: Metrics, *, default_timeout_seconds: float
+    operations: Sequence[Operation],
+    metrics: Metrics,
+    *,
+    default_timeout_seconds: float,
+    closing: asyncio.Event | None = None,
 ) -> tuple[Any, Any]:
     """The gRPC server with our services, health and reflection; and its health, to be set when readiness changes."""
     server = grpc.aio.server(options=OPTIONS)
     services: dict[str, dict[str, Any]] = {name: {} for name in service_names(operations)}
     for operation in operations:
-        method = Method(operation, metrics, default_timeout_seconds=default_timeout_seconds)
+        method = Method(
+            operation, metrics, default_timeout_seconds=default_timeout_seconds, closing=closing or asyncio.Event()
+        )
         services[service_descriptor(operation.service).full_name][operation.rpc] = method.handler()
     for name, methods in services.items():
         # not by the generated function: that parses before it calls us, and answers what is no message with UNKNOWN

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2
 
+from core.adapters.ledger.migrations import upgrade
 from protos import crpbot_pb2
-from tests.api.gateways import Running, running_gateway
+from tests.api.gateways import Running, all_operations, running_gateway
 from tests.fakes import HeldAnalysts
 
 REQUEST = {"symbol": "BTC-USD", "theories": ["hurst_exponent"]}
@@ -49,3 +52,23 @@ def test_a_gateway_that_stops_says_so_and_answers_what_it_has_begun() -> None:
         assert over_grpc.result(5).analyses[0].readings[0].words == "hurst_exponent of BTC-USD"
         running.thread.join(5)
         assert not running.thread.is_alive()
+
+
+def test_a_gateway_that_stops_ends_its_streams(tmp_path: Path) -> None:
+    upgrade(f"sqlite:///{tmp_path}/crpbot.db")
+    with running_gateway(build=partial(all_operations, folder=tmp_path)) as running:
+        assert running.rest.post("/v1/signals", json={"symbol": "BTC-USD"}, timeout=60).status_code == 200
+        over_grpc = running.channel.unary_stream("/crpbot.v1.SignalService/StreamSignals")(
+            crpbot_pb2.StreamSignalsRequest(after=0).SerializeToString()
+        )
+        assert next(over_grpc)
+        with running.rest.stream("GET", "/v1/signals/stream?after=0", timeout=20) as events:
+            lines = events.iter_lines()
+            assert next(lines).startswith("id: ")
+            running.stop()
+            stopped = time.monotonic()
+            assert [line for line in lines if line.startswith("event: problem")] == []
+            assert list(over_grpc) == []
+        running.thread.join(10)
+        assert not running.thread.is_alive()
+        assert time.monotonic() - stopped < 10

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from cli.data_commands import data
+from cli.decision_commands import explain, replay
 from cli.output import show
+from cli.paper_commands import trade, trades
 from cli.risk_commands import account, kill, risk
 from cli.signal_commands import SpelledOut, schedule, signal, signals
 from core.errors import CrpbotError
@@ -27,7 +29,11 @@ app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(kill, name="kill")
 app.add_typer(account, name="account")
+app.add_typer(trade, name="trade")
 app.command()(risk)
+app.command()(trades)
+app.command()(replay)
+app.command()(explain)
 app.command(cls=SpelledOut)(schedule)
 app.command(cls=SpelledOut)(signal)
 app.command()(signals)

@@ -20,6 +20,9 @@ AGGRESSIVE_THRESHOLD: Final = FLOORS[Tier.LOW]
 PAYS: Final = 0.5
 # The 95 % interval of a win rate near one half then reaches 10 points to either side: enough to tell two tiers apart.
 ENOUGH_TRADES: Final = 100
+# A tier is judged from as many trades as a review is: after a single loss the chance to pay is 0.34, and a tier that is
+# shut gets no trades that could open it again.
+JUDGED_FROM: Final = 20
 
 
 class TierRecord(NamedTuple):
@@ -79,8 +82,8 @@ def raise_threshold(profile: float, records: Mapping[Tier, TierRecord]) -> Thres
 
 
 def chance_to_pay(record: TierRecord | None) -> float | None:
-    """P(win rate > break-even) from the closed trades, None without any."""
-    if record is None or record.wins + record.losses == 0:
+    """P(win rate > break-even) from the closed trades; None where there are too few to judge."""
+    if record is None or record.wins + record.losses < JUDGED_FROM:
         return None
     return _posterior(record, "probability_above_break_even")
 

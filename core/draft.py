@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final
@@ -19,6 +19,8 @@ from core.risk.assess import assess
 from core.risk.booking import NewEmission
 from core.risk.check import check
 from core.risk.desk import Bench
+from core.risk.funds import doubt_about
+from core.risk.loss import opening_price
 from core.risk.proposal import Proposal, Purpose
 from core.risk.rule import Rule
 from core.risk.size import Plan, Sizing, size
@@ -39,14 +41,16 @@ from core.trade import Book, Direction, Tier
 from core.verdicts import Consultation, change_24h_percent
 
 ID_BYTES: Final = 15
+DEGRADED_RULE: Final = "degraded"
+MOVED_RULE: Final = "market_moved"
 # These are the house's own: the firm would have allowed what they forbid.
 HOUSE_RULES: Final = frozenset(
     {
         *(Rule.KILL_SWITCH, Rule.STALE, Rule.SIGNALS_PER_HOUR, Rule.HIGH_CONFIDENCE_PER_HOUR),
         *(Rule.OPEN_RISK, Rule.RISK_PER_TRADE, Rule.MINIMUM),
+        MOVED_RULE,
     }
 )
-DEGRADED_RULE: Final = "degraded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Draft:
     references: tuple[SnapshotReference, ...] = ()
     key: str | None = None
     actor: str = "api"
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proposed(self) -> Direction:
@@ -139,7 +144,7 @@ def draft(
         runtime_mode=frame.runtime_mode,
         direction=Direction.HOLD,
         confidence=decision.confidence,
-        calibrated_confidence=None,
+        calibrated_confidence=consultation.calibrated,
         tier=decision.tier,
         threshold=decision.threshold,
         synthesis=decision.synthesis,
@@ -168,7 +173,8 @@ def draft(
         timings_ms=dict(timings_ms),
         versions=versions if prompt is None else (*versions, Version("prompt", hash_prompt(prompt))),
     )
-    return Draft(signal, consultation, stop_first, references, None if frame.slot else frame.key, frame.actor)
+    key = None if frame.slot else frame.key
+    return Draft(signal, consultation, stop_first, references, key, frame.actor, write_texts(consultation))
 
 
 def settle(draft: Draft, bench: Bench, facts: AccountFacts, moment: Moment) -> Birth:
@@ -183,7 +189,9 @@ def settle(draft: Draft, bench: Bench, facts: AccountFacts, moment: Moment) -> B
     state = assess(facts, bench.pack, bench.quotes, moment, limits=bench.limits)
     plan = Plan(signal.symbol, decision.direction, levels.entry, levels.stop_loss)
     sizing = size(plan, bench.pack, state, limits=bench.limits, step=bench.step(signal.symbol))
-    vetoes = _ask_account(signal, plan, sizing, bench, facts=facts, state=state, moment=moment)
+    vetoes = _ask_market(signal, plan, bench, moment) or _ask_account(
+        signal, plan, sizing, bench, facts=facts, state=state, moment=moment
+    )
     if vetoes:
         held = replace(signal, vetoes=(*signal.vetoes, *vetoes), ftmo_compliant=is_compliant(vetoes))
         return Birth(_new(draft, held))
@@ -217,6 +225,24 @@ def make_id(account: str, symbol: str, frame: Frame) -> str:
     when = f"slot {milliseconds(frame.slot)}" if frame.slot else f"key {frame.key}"
     said = "|".join((account, symbol, when, Strategy.V7.value))
     return "sig_" + blake2b(said.encode(), digest_size=ID_BYTES).hexdigest()
+
+
+def _ask_market(signal: Signal, plan: Plan, bench: Bench, moment: Moment) -> tuple[Veto, ...]:
+    """What the quote of this moment says: a signal must still be within reach, or its size is wrong from the start."""
+    quote = bench.quotes.get(signal.symbol)
+    doubt = doubt_about(signal.symbol, quote, moment, limits=bench.limits)
+    if quote is None or doubt is not None:
+        words = doubt.words if doubt is not None else f"{signal.symbol} has no quote"
+        return (Veto(Rule.STALE, "no fresh quote", f"{bench.limits.stale_after_seconds} s", words),)
+    price, side = opening_price(plan.direction, quote), 1 if plan.direction is Direction.BUY else -1
+    farthest = plan.entry * (1 + side * bench.limits.entry_tolerance_fraction)
+    if side * (price - plan.stop_loss) <= 0:
+        words = f"{signal.symbol} can be had at {price}, which is beyond the stop {plan.stop_loss} already"
+        return (Veto(MOVED_RULE, str(price), str(plan.stop_loss), words),)
+    if side * (price - farthest) > 0:
+        words = f"{signal.symbol} can be had at {price} only, worse than {farthest}, the farthest from {plan.entry}"
+        return (Veto(MOVED_RULE, str(price), str(farthest), words),)
+    return ()
 
 
 def _ask_account(
@@ -255,17 +281,19 @@ def _veto_doubts(doubts: tuple[Degradation, ...], direction: Direction) -> tuple
     return (Veto(DEGRADED_RULE, doubts[0].reason, "none", f"no signal rests on doubtful ground: {doubts[0].detail}"),)
 
 
+def write_texts(consultation: Consultation) -> dict[str, str]:
+    """What is kept beside the decision, so that it can be made again."""
+    texts = {"case": write_case(consultation.case, consultation.mode)}
+    if consultation.prompt is not None:
+        texts["prompt"] = f"{consultation.prompt.system}\0{consultation.prompt.user}"
+    if consultation.reply is not None:
+        texts["reply"] = consultation.reply
+    return texts
+
+
 def _new(draft: Draft, signal: Signal) -> NewSignal:
-    consultation = draft.consultation
-    texts: dict[str, str] = {}
-    if consultation is not None:
-        texts["case"] = write_case(consultation.case, consultation.mode)
-        if consultation.prompt is not None:
-            texts["prompt"] = f"{consultation.prompt.system}\0{consultation.prompt.user}"
-        if consultation.reply is not None:
-            texts["reply"] = consultation.reply
     facts = {"symbol": signal.symbol, "direction": signal.direction.value, "book": signal.book.value}
-    return NewSignal(signal, draft.actor, key=draft.key, snapshots=draft.references, texts=texts, facts=facts)
+    return NewSignal(signal, draft.actor, key=draft.key, snapshots=draft.references, texts=draft.texts, facts=facts)
 
 
 def _blank(symbol: str, frame: Frame, at: datetime, *, replace_with: Mapping[str, object]) -> Draft:

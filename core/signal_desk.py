@@ -7,6 +7,7 @@ the locks of the ledger, and whatever is decided there is a stored row: signals,
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ from core.signal_requests import (
 from core.signal_store import SnapshotReference, StoredSignal
 from core.trade import Book, Direction
 from core.verdicts import Consultation, Verdicts
+
+logger = logging.getLogger(__name__)
 
 MAX_SYMBOLS: Final = 64
 OLDEST_SLOT: Final = timedelta(minutes=15)  # a signal is good for so long; one of an older slot would be born expired
@@ -133,24 +136,11 @@ class SignalDesk:
             return [refuse_unasked(symbol, frame, now.at, vetoes) for symbol in symbols]
         loop = asyncio.get_running_loop()
         started = loop.time()
-        studies = await self._studies.study(symbols, frame.interval, timeout_seconds=max(deadline - started, 0.001))
+        studies = await self._study(symbols, frame, max(deadline - started, 0.001))
         studied = loop.time()
         drafts = [refuse_unread(each, frame, now.at) for each in studies if isinstance(each, RefusedSymbol)]
         read = [each for each in studies if isinstance(each, Study)]
-        patience = max(MODEL_SHARE * (deadline - studied), 0.001)
-        records = await self._decisions.records([each.analysis.symbol for each in read])
-        consulted = await asyncio.gather(
-            *(
-                self._verdicts.consult(
-                    each,
-                    mode=frame.mode,
-                    slot=frame.slot or instant(each.candles.as_of),
-                    records=records[each.analysis.symbol],
-                    seconds=patience,
-                )
-                for each in read
-            )
-        )
+        consulted = await self._consult(read, frame, max(MODEL_SHARE * (deadline - studied), 0.001))
         timings = {"study": 1e3 * (studied - started), "verdict": 1e3 * (loop.time() - studied)}
         references = await self._snapshots(read, now.at)
         for study, consultations, reference in zip(read, consulted, references, strict=True):
@@ -168,6 +158,32 @@ class SignalDesk:
                     )
                 )
         return drafts
+
+    async def _study(self, symbols: Sequence[str], frame: Frame, seconds: float) -> list[Study | RefusedSymbol]:
+        """The markets as they are read now. What keeps all of them away is a reason for each, not an error."""
+        try:
+            return await self._studies.study(symbols, frame.interval, timeout_seconds=seconds)
+        except CrpbotError as error:
+            logger.warning("no market could be read: %s", error.detail)
+            return [RefusedSymbol(symbol, error.reason, error.detail) for symbol in symbols]
+
+    async def _consult(self, read: Sequence[Study], frame: Frame, seconds: float) -> list[tuple[Consultation, ...]]:
+        """What rule and model say of each market, asked at the same time. A bug in one leaves no other call running."""
+        records = await self._decisions.records([each.analysis.symbol for each in read], synthetic=frame.synthetic)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    self._verdicts.consult(
+                        each,
+                        mode=frame.mode,
+                        slot=frame.slot or instant(each.candles.as_of),
+                        records=records[each.analysis.symbol],
+                        seconds=seconds,
+                    )
+                )
+                for each in read
+            ]
+        return [task.result() for task in tasks]
 
     async def _snapshots(self, read: Sequence[Study], at: datetime) -> list[SnapshotReference]:
         """The candles that are decided upon, stored once, before the decisions that refer to them."""

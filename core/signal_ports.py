@@ -80,7 +80,7 @@ class Decisions(Protocol):
         """Store what several decisions are about to see."""
         ...
 
-    async def records(self, symbols: Sequence[str]) -> Mapping[str, Records]:
+    async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
         """The closed trades of each symbol's signals by variant and tier."""
         ...
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
-from core.confidence import Records, Threshold, profile_threshold, raise_threshold
+from core.confidence import Records, Threshold, calibrate, profile_threshold, raise_threshold
 from core.decision import UNANIMOUS_HOLD, Case, Decision, Reply, decide, is_model_needed, weigh_case
 from core.fitted import Library, Wanted
 from core.levels import measure
@@ -53,6 +53,7 @@ class Consultation:
     prompt: Prompt | None
     reply: str | None
     llm: LlmUse | None
+    calibrated: float | None = None  # the share of such signals that ended as wins, once there are enough
 
 
 class Asked(NamedTuple):
@@ -105,13 +106,12 @@ class Verdicts:
         asked = await self._ask(study, blank, mode, seconds)
         if isinstance(asked.reply, Unasked):
             case = Case(study.analysis, rule, asked.reply, drawn, threshold(None), yardstick)
-            return (Consultation(Book.PRIMARY, case, decide(case), mode, asked.prompt, asked.text, asked.use),)
+            return (_conclude(Book.PRIMARY, case, mode, asked, records),)
         pair = assign_pair(symbol, slot) if self.habits.compare_variants else assign_pair(symbol, slot)[:1]
         found = []
         for variant, book in pair:
             case = Case(study.analysis, rule, asked.reply, variant, threshold(variant), yardstick)
-            use = asked.use if book is Book.PRIMARY else None  # the one call is charged once
-            found.append(Consultation(book, case, decide(case), mode, asked.prompt, asked.text, use))
+            found.append(_conclude(book, case, mode, asked, records))
         return tuple(found)
 
     async def spend(self, moment: Moment) -> SpendStatus:
@@ -142,6 +142,14 @@ class Verdicts:
         if what_follows(failure, self.habits.on_outage) == "rules":
             return Unasked(failure.reason.value, failure.detail)
         return Refusal(f"llm_{failure.reason.value}", failure.detail)
+
+
+def _conclude(book: Book, case: Case, mode: Mode, asked: Asked, records: Records) -> Consultation:
+    """The decision of a case, and what such decisions were worth. The one call to the model is charged once."""
+    decision = decide(case)
+    record = records.get(decision.variant, {}).get(decision.tier) if decision.tier is not None else None
+    use = asked.use if book is Book.PRIMARY else None
+    return Consultation(book, case, decision, mode, asked.prompt, asked.text, use, calibrate(record))
 
 
 def change_24h_percent(candles: Candles) -> float | None:

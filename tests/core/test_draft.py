@@ -223,6 +223,34 @@ def test_a_reported_account_that_tells_nothing_is_not_traded() -> None:
     assert_published(judged(a_draft(), replace(known, reports=(fresh,))))
 
 
+@pytest.mark.parametrize("vote", [SURE, -SURE])
+@pytest.mark.parametrize(
+    ("away", "rule"),
+    [
+        pytest.param(Decimal("0.0049"), None, id="just within reach"),
+        pytest.param(Decimal("-0.0005"), None, id="a little better"),
+        pytest.param(Decimal("0.0051"), "market_moved", id="past the entry"),
+        pytest.param(Decimal("-0.5"), "market_moved", id="beyond the stop"),
+    ],
+)
+def test_a_market_that_has_moved_away_is_not_followed(vote: float, away: Decimal, rule: str | None) -> None:
+    price = CLOSE * (1 + (away if vote > 0 else -away))
+    bench = a_bench(quotes=[Quote("BTC-USD", price, price, AT_MS)])
+    birth = judged(a_draft(vote), bench=bench)
+    if rule is None:
+        assert_published(birth)
+    else:
+        signal = assert_held(birth)
+        assert ([veto.rule for veto in signal.vetoes], signal.ftmo_compliant) == ([rule], True)
+
+
+@pytest.mark.parametrize("age_ms", [None, 60_001, -5_001])
+def test_without_a_fresh_quote_nothing_is_published(age_ms: int | None) -> None:
+    quotes = [] if age_ms is None else [Quote("BTC-USD", CLOSE, CLOSE, AT_MS - age_ms)]
+    signal = assert_held(judged(a_draft(), bench=a_bench(quotes=quotes)))
+    assert [veto.rule for veto in signal.vetoes] == ["stale"]
+
+
 def test_a_limit_that_trips_in_the_judgement_holds() -> None:
     signal = assert_held(judged(a_draft(), facts({TODAY: -4_600})))
     assert (signal.vetoes[0].rule, signal.ftmo_compliant) == ("daily_stop", False)

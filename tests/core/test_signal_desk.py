@@ -17,6 +17,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
+from core.confidence import JUDGED_FROM
 from core.errors import Code, CrpbotError
 from core.idempotency import LEASE_MS, Attempt, Call, Started
 from core.llm import FailureReason, LlmFailure
@@ -29,6 +30,7 @@ from core.trade import Book, Direction, Tier
 from core.variants import assign
 from tests.core.books import HOUR_MS, NOON, adjustment
 from tests.core.conftest import Sql
+from tests.core.decisions import decision, store
 from tests.core.signal_cases import HABITS, SURE, UNSURE, FakeModel, Room, hourly, said
 
 PATIENT = 60.0  # seconds; no machine is so busy
@@ -377,13 +379,33 @@ async def test_a_tier_that_lost_raises_the_threshold(ledger: Ledger) -> None:
     room = await Room(ledger, votes=dict.fromkeys(SYMBOLS, UNSURE), limits=hourly(100)).open()
     (before,) = await ask(room, "BTC-USD")
     assert (before.direction, before.tier, before.threshold) == (Direction.BUY, Tier.MEDIUM, 0.65)
-    lost = SignalResult(before.id, "loss", -0.3, Decimal(-300), Decimal(49_000), NOON)
-    async with ledger.writing() as connection:
-        await store_result(connection, lost, created_at=NOON)
+    await lose(ledger, JUDGED_FROM - 1)
+    (unjudged,) = await ask(room, "BTC-USD")
+    assert unjudged.threshold == 0.65
+    await lose(ledger, 1, first=JUDGED_FROM)
     (after,) = await ask(room, "BTC-USD")
     assert (after.direction, after.threshold, rules(after)) == (Direction.HOLD, 0.75, ["confidence_threshold"])
     (other,) = await ask(room, "ETH-USD")
     assert other.direction is Direction.BUY  # each symbol has its own record
+
+
+@pytest.mark.parametrize("change", [{"book": Book.SHADOW, "account": "shadow"}, {"synthetic": False}])
+async def test_what_was_not_published_or_of_another_kind_of_market_judges_no_tier(
+    ledger: Ledger, change: dict[str, object]
+) -> None:
+    room = await Room(ledger, votes=dict.fromkeys(SYMBOLS, UNSURE), limits=hourly(100)).open()
+    await lose(ledger, JUDGED_FROM, **change)
+    (after,) = await ask(room, "BTC-USD")
+    assert after.threshold == 0.65
+
+
+async def lose(ledger: Ledger, count: int, *, first: int = 0, **changes: object) -> None:
+    """Signals of the rule on BTC-USD that ended as losses."""
+    for number in range(first, first + count):
+        stored = await store(ledger, decision(number, variant=None, **changes))
+        lost = SignalResult(stored.signal.id, "loss", -0.3, Decimal(-300), Decimal(49_000), NOON)
+        async with ledger.writing() as connection:
+            await store_result(connection, lost, created_at=NOON)
 
 
 # --- the account has the last word ------------------------------------------------------------------------------------

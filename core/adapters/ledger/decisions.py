@@ -54,10 +54,10 @@ class StoredDecisions:
         async with self.ledger.reading() as connection:
             return await find_slot(connection, account_id, symbols, slot)
 
-    async def records(self, symbols: Sequence[str]) -> Mapping[str, Records]:
+    async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
         """The closed trades of each symbol's signals by variant and tier."""
         async with self.ledger.reading() as connection:
-            return await read_records(connection, symbols)
+            return await read_records(connection, symbols, synthetic=synthetic)
 
     async def store_snapshots(
         self, candles: Sequence[Candles], *, identity: str, at: datetime

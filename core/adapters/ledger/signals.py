@@ -211,19 +211,38 @@ async def find_slot(
     return found
 
 
-async def read_records(connection: AsyncConnection, symbols: Sequence[str]) -> Mapping[str, Records]:
-    """How the signals of these symbols ended, by symbol, variant and tier; break-evens count for neither side."""
+async def read_records(
+    connection: AsyncConnection, symbols: Sequence[str], *, synthetic: bool
+) -> Mapping[str, Records]:
+    """How the published signals of these symbols ended, by symbol, variant and tier.
+
+    Break-evens count for neither side. The win rate that just pays is that of the mean win and the mean loss. What was
+    decided on invented prices says nothing about real ones, and the shadow book nothing about what was published.
+    """
     outcome = signal_results.c.outcome
     query = (
-        select(_column.symbol, _column.signal_variant, _column.tier, outcome, func.count())
+        select(
+            *(_column.symbol, _column.signal_variant, _column.tier, outcome),
+            *(func.count(), func.avg(signal_results.c.pnl_percent)),
+        )
         .join(signal_results, signal_results.c.signal_id == _column.id)
-        .where(_column.symbol.in_(symbols), _column.tier.is_not(None), outcome.in_(("win", "loss")))
+        .where(
+            _column.symbol.in_(symbols),
+            _column.tier.is_not(None),
+            _column.book == Book.PRIMARY.value,
+            _column.synthetic.is_(synthetic),
+            outcome.in_(("win", "loss")),
+        )
         .group_by(_column.symbol, _column.signal_variant, _column.tier, outcome)
     )
+    told: dict[str, dict[tuple[Variant | None, Tier], dict[str, tuple[int, float]]]] = {each: {} for each in symbols}
+    for symbol, variant, tier, ended, count, percent in await connection.execute(query):
+        key = (None if variant is None else Variant(variant), Tier(tier))
+        told[symbol].setdefault(key, {})[ended] = (count, abs(float(percent)))
     found: dict[str, dict[Variant | None, dict[Tier, TierRecord]]] = {symbol: {} for symbol in symbols}
-    for symbol, variant, tier, ended, count in await connection.execute(query):
-        records = found[symbol].setdefault(None if variant is None else Variant(variant), {})
-        before = records.get(Tier(tier), TierRecord(0, 0))
-        more = {"wins": before.wins + count} if ended == "win" else {"losses": before.losses + count}
-        records[Tier(tier)] = before._replace(**more)
+    for symbol, records in told.items():
+        for (variant, tier), ends in records.items():
+            (wins, gain), (losses, loss) = ends.get("win", (0, 0.0)), ends.get("loss", (0, 0.0))
+            break_even = loss / (gain + loss) if gain and loss else None
+            found[symbol].setdefault(variant, {})[tier] = TierRecord(wins, losses, break_even)
     return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from client.sdk import Client
-from core.errors import invalid
+from client.sdk import ApiError, Client
+from core.errors import Code, CrpbotError, invalid
 from core.risk.account import KillLevel, KillSwitch
 from serving.probe import server_url
 
@@ -114,7 +115,13 @@ def _me(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def _client(url: str | None) -> Client:
+@contextmanager
+def _client(url: str | None) -> Iterator[Client]:
+    """A server to ask; where it refuses, or none is there, its words are the error."""
     from serving.configuration import load
 
-    return Client(url or server_url(load().settings))
+    try:
+        with Client(url or server_url(load().settings)) as client:
+            yield client
+    except ApiError as error:
+        raise CrpbotError(Code.UNAVAILABLE, str(error), reason="SERVER_REFUSED") from None

@@ -46,7 +46,8 @@ def print_switch(switch: Row) -> None:
 
 def print_accounts(answer: Row) -> None:
     """The accounts, the default one marked."""
-    table = make_table("Account", "Kind", "Book", "Rules", "Capital", "Since", caption="* is meant where none is named")
+    caption = "* is meant where none is named" if answer["default"] else None
+    table = make_table("Account", "Kind", "Book", "Rules", "Capital", "Since", caption=caption)
     for account in answer["accounts"]:
         mark = " *" if account["id"] == answer["default"] else ""
         cells = (account["id"] + mark, account["kind"], account["book"], account["pack"])

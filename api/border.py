@@ -64,7 +64,7 @@ class Border:
         except Exception:  # the last line: a bug becomes an honest 500, its trace goes to the log
             logger.exception("request %s failed", request_id)
             if status == 0:
-                await problem_response(_bug(), request_id)(scope, receive, note)
+                await problem_response(bug_of_ours(), request_id)(scope, receive, note)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             self._metrics.observe("http", route, str(status), time.perf_counter() - started)
@@ -96,5 +96,6 @@ def choose_request_id(given: str | None) -> str:
     return uuid.uuid4().hex
 
 
-def _bug() -> CrpbotError:
+def bug_of_ours() -> CrpbotError:
+    """What a caller is told of a fault that nobody foresaw."""
     return CrpbotError(Code.INTERNAL, "an error of ours; the log has it under the request id", reason="INTERNAL")

@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from api.body import adapter
+from api.memory import Memory, whole
 from core.desk import deadline_exceeded
-from core.idempotency import Attempt, Outcome, Replay, settled
+from core.errors import CrpbotError
+from core.idempotency import LEASE_LOST, Attempt, Outcome, Replay, settled
 from core.idempotency import Call as KeyedCall
 from core.risk.account import Clock, Moment
+
+logger = logging.getLogger(__name__)
 
 LARGE_BYTES: Final = 4 * 1024 * 1024  # ten windows of 500 candles are 293-526 KB
 SMALL_BYTES: Final = 64 * 1024
@@ -49,6 +54,7 @@ class Operation:
     creates: bool = False
     streams: bool = False
     patience_seconds: float | None = None  # how long a caller waits who does not say; None: as the server is set
+    memory: Memory | None = None  # what is kept under a call's key; None: the answer
 
     @property
     def name(self) -> str:
@@ -64,7 +70,7 @@ class Keys(Protocol):
         ...
 
     async def finish(self, attempt: Attempt, answer: bytes) -> None:
-        """Store the answer, unless a later attempt owns the key."""
+        """Store the answer, also in place of what was stored with the effect; not when a later attempt owns the key."""
         ...
 
     async def release(self, attempt: Attempt) -> None:
@@ -109,10 +115,14 @@ async def follow(operation: Operation, request: Any, call: Call, closing: asynci
 
 
 def remember(operation: Operation, keys: Keys, clock: Clock) -> Operation:
-    """The same operation, of which a repetition under the same key gets the answer of the first call."""
+    """The same operation, of which a repetition under the same key gets the answer of the first call.
+
+    Who stores the effect stores the answer with it (`Attempt.seal`). What is not stored by then is stored here, and
+    may be lost: effects in several transactions are found again by their ids.
+    """
     if not operation.creates:
         return operation
-    asks, answers = adapter(operation.request), adapter(operation.answer)
+    asks, memory = adapter(operation.request), operation.memory or whole(operation.answer)
     name = f"{operation.service}.{operation.rpc}"
 
     async def run(request: Any, call: Call) -> Any:
@@ -122,13 +132,41 @@ def remember(operation: Operation, keys: Keys, clock: Clock) -> Operation:
         keyed = KeyedCall(name, call.idempotency_key, said)
         outcome = settled(await keys.begin(keyed, clock()), keyed)
         if isinstance(outcome, Replay):
-            return answers.validate_json(outcome.answer)
+            return await memory.recall(request, outcome.answer)
+        stored: list[bytes] = []
+
+        def seal(answer: object) -> bytes:
+            stored.append(b"" if answer is None else memory.keep(answer))
+            return stored[-1]
+
+        attempt = replace(outcome.attempt, seal=seal)
         try:
-            answer = await operation.run(request, call._replace(attempt=outcome.attempt))
+            answer = await operation.run(request, call._replace(attempt=attempt))
+            kept = memory.keep(answer)
+            if kept not in stored[-1:]:
+                await _finish(keys, attempt, kept)
         except BaseException:
-            await asyncio.shield(keys.release(outcome.attempt))
+            await asyncio.shield(_release(keys, attempt))
             raise
-        await keys.finish(outcome.attempt, answers.dump_json(answer))
         return answer
 
     return replace(operation, run=run)
+
+
+async def _finish(keys: Keys, attempt: Attempt, kept: bytes) -> None:
+    """Store what is kept. The call is done whether or not that works, so its caller gets the answer all the same."""
+    try:
+        await keys.finish(attempt, kept)
+    except CrpbotError as error:
+        if error.reason == LEASE_LOST:
+            raise
+        logger.warning("the answer of %s was not kept: %s", attempt.call.operation, error.detail)
+        await _release(keys, attempt)
+
+
+async def _release(keys: Keys, attempt: Attempt) -> None:
+    """Give the key back; one whose answer is stored stays. Where that fails, its lease ends it."""
+    try:
+        await keys.release(attempt)
+    except Exception as error:  # noqa: BLE001 - what made the call fail is what its caller has to hear
+        logger.warning("the key of %s was not given back: %r", attempt.call.operation, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from api.memory import signal_ids, whole
 from api.metrics import Metrics
 from api.operation import LARGE_BYTES, MAX_TIMEOUT_SECONDS, Call, Operation
 from core.analysis import AnalyzeRequest, AnalyzeResponse, ListTheoriesRequest, ListTheoriesResponse
@@ -159,6 +160,9 @@ def account_operations(desk: RiskDesk) -> tuple[Operation, ...]:
     async def report(request: ReportAccountRequest, call: Call) -> RiskReport:
         return await desk.tell(request, call.attempt)
 
+    async def stand(request: ReportAccountRequest) -> RiskReport:
+        return await desk.report(GetRiskRequest(request.account))
+
     service = "AccountService"
     return (
         Operation(
@@ -174,6 +178,7 @@ def account_operations(desk: RiskDesk) -> tuple[Operation, ...]:
             *(service, "ReportAccount", "POST", "/v1/account-reports", ReportAccountRequest, RiskReport, report),
             summary="Tell how an account at a firm stands now",
             creates=True,
+            memory=whole(RiskReport, again=stand),
         ),
     )
 
@@ -198,8 +203,8 @@ def signal_operations(desk: SignalDesk, reader: SignalReader) -> tuple[Operation
     def stream(request: StreamSignalsRequest, _call: Call) -> AsyncGenerator[SignalEvent, None]:
         return reader.stream(request)
 
-    async def mark(request: MarkExecutedRequest, _call: Call) -> Signal:
-        return await reader.mark(request)
+    async def mark(request: MarkExecutedRequest, call: Call) -> Signal:
+        return await reader.mark(request, call.attempt)
 
     async def spend(_request: GetSpendRequest, _call: Call) -> SpendStatus:
         return await desk.spend()
@@ -213,6 +218,7 @@ def signal_operations(desk: SignalDesk, reader: SignalReader) -> tuple[Operation
             description="A refusal is a HOLD with its vetoes. With a `slot` the decision of that slot is the answer.",
             creates=True,
             patience_seconds=MAX_TIMEOUT_SECONDS,
+            memory=signal_ids(reader),
         ),
         Operation(
             *(service, "ListSignals", "GET", "/v1/signals", ListSignalsRequest, ListSignalsResponse, list_signals),

@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from api.body import adapter, parse_parameters, read_json
-from api.border import problem_response
+from api.border import bug_of_ours, problem_response
 from api.events import write_events
 from api.http import Patience
+from api.limits import check_request
 from api.metrics import CONTENT_TYPE, Metrics
 from api.openapi import describe, describe_health, describe_operation
 from api.operation import MAX_TIMEOUT_SECONDS, Call, Operation, follow, perform
@@ -82,6 +83,7 @@ def _add_operation(
             )
         else:
             asked = parse_parameters(_parameters(request, operation), operation.request)
+        check_request(asked)
         if operation.streams:
             events: AsyncIterator[bytes] = write_events(operation, follow(operation, asked, call, closing))
             return StreamingResponse(events, media_type="text/event-stream")
@@ -131,6 +133,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(CrpbotError)
     async def refused(request: Request, error: CrpbotError) -> Response:
         return problem_response(error, request.state.request_id)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, _error: Exception) -> Response:
+        # the library would answer in plain text; after this it raises the error again, and the border logs its trace
+        return problem_response(bug_of_ours(), request.state.request_id)
 
     @app.exception_handler(HTTPException)
     async def unmatched(request: Request, error: HTTPException) -> Response:

@@ -16,9 +16,10 @@ from grpc_reflection.v1alpha import reflection
 
 from api.border import choose_request_id
 from api.errors import TABLE, to_rpc_status
+from api.limits import check_request
 from api.metrics import Metrics
 from api.operation import LARGE_BYTES, MAX_TIMEOUT_SECONDS, Call, Operation, follow, perform
-from api.wire import from_message, to_message
+from api.wire import from_message, to_message, write_message
 from core.errors import Code, CrpbotError
 from protos import crpbot_pb2
 
@@ -64,8 +65,7 @@ class Method:
     async def answer(self, request: bytes, context: Context) -> bytes:
         """One request, one answer."""
         async with self._watched(context) as call:
-            answer = await perform(self._operation, self._read(request), call)
-            return to_message(answer, self._answer_type).SerializeToString()
+            return await write_message(await perform(self._operation, self._read(request), call), self._answer_type)
         raise AssertionError("a failed call is aborted")
 
     async def stream(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
@@ -84,7 +84,9 @@ class Method:
                 f"the message is larger than {self._operation.max_bytes:,} bytes",
                 reason="BODY_TOO_LARGE",
             )
-        return from_message(parse(request, self._request_type), self._operation.request)
+        asked = from_message(parse(request, self._request_type), self._operation.request)
+        check_request(asked)
+        return asked
 
     @contextlib.asynccontextmanager
     async def _watched(self, context: Context) -> AsyncIterator[Call]:

@@ -13,6 +13,7 @@ from cli.output import show
 from cli.paper_commands import trade, trades
 from cli.risk_commands import account, kill, risk
 from cli.signal_commands import SpelledOut, schedule, signal, signals
+from cli.simulate_command import simulate
 from core.errors import CrpbotError
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command()(explain)
 app.command(cls=SpelledOut)(schedule)
 app.command(cls=SpelledOut)(signal)
 app.command()(signals)
+app.command()(simulate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Url = Annotated[
@@ -79,6 +81,15 @@ def analyze(
     for refused in answer["refused"]:
         typer.secho(f"error: {refused['symbol']}: {refused['detail']}", fg="red", err=True)
     sys.exit(1 if answer["refused"] else 0)
+
+
+@app.command()
+def budget(as_json: Json = False) -> None:
+    """Predict what the language model will cost in a day and a month of the scheduler, from measured prompts."""
+    from cli.budget import print_budget, read_budget
+    from serving.configuration import load
+
+    show(read_budget(load().settings), as_json, print_budget)
 
 
 @app.command()

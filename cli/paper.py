@@ -54,7 +54,8 @@ def print_trades(trades: Sequence[Row]) -> None:
     if not trades:
         console().print("no paper trade")
         return
-    table = make_table("Trade", "Born (UTC)", "Market", "Side", "Quantity", "Entry", "Exit", "State", "Result", "%")
+    table = make_table("Trade", "Born (UTC)", "What", "Entry", "State", "Result")
+    table.columns[0].no_wrap = True  # it is copied into the next command
     for trade in trades:
         table.add_row(*_cells(trade))
     console().print(table)
@@ -71,24 +72,24 @@ def print_trade(trade: Row) -> None:
 
 def _cells(trade: Row) -> Sequence[str | Text]:
     state = trade["outcome"] or trade["state"]
-    entry = trade["opened_price"] or f"({trade['entry']})"
-    result, percent = "", ""
+    entry = f"({_price(trade['entry'])})" if trade["opened_price"] is None else _price(trade["opened_price"])
+    result = ""
     if trade["pnl"] is not None and trade["opened_price"] is not None:
         pnl = Decimal(trade["pnl"])
         result = f"{pnl:+,.2f}"
-        percent = f"{100 * pnl / (Decimal(trade['opened_price']) * Decimal(trade['quantity'])):+.2f}"
     return (
         trade["id"],
-        trade["created_at"][:16].replace("T", " "),
-        trade["symbol"],
-        trade["direction"],
-        trade["quantity"],
+        trade["created_at"][5:16].replace("T", " "),
+        f"{trade['direction']} {trade['symbol']}",
         entry,
-        trade["closed_price"] or "",
         Text(state, style=COLOURS.get(state, "")),
         result,
-        percent,
     )
+
+
+def _price(text: str) -> str:
+    """Six digits are enough to read; --json has all of them."""
+    return f"{Decimal(text):,.6g}"
 
 
 def _client(url: str | None) -> Client:

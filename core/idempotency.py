@@ -6,17 +6,21 @@ when it dies the next attempt takes the key over, and the dead one, should it wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from core.errors import Code, CrpbotError, invalid
 
 MAX_KEY: Final = 255
+LEASE_LOST: Final = "LEASE_LOST"
 LONGEST_REQUEST_MS: Final = 30_000
 LEASE_MS: Final = 32_000  # outlives the longest request, so that no living attempt loses its key
 CLOCK_SKEW_MS: Final = 3_000  # gateways' steady clocks may differ by this; a lease from further ahead is another boot's
 SHORTEST_RETENTION: Final = timedelta(hours=24)  # a client may come back with its key for a day
+# A row stored under a key is up to a lease younger than the key itself.
+OLDEST_ANSWER: Final = SHORTEST_RETENTION - timedelta(milliseconds=LEASE_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a call; `owner` proves that it still owns the key."""
+    """One try at a call; `owner` proves that it still owns the key.
+
+    `seal` writes the answer as it is kept under the key, for whoever stores the effect to store both at once. It takes
+    None where the answer is not known yet. Without a seal the answer is stored by whoever began the attempt.
+    """
 
     call: Call
     owner: str
+    seal: Callable[[object], bytes] | None = field(default=None, compare=False, repr=False)
+
+    def answering(self, make: Callable[[Any], object]) -> Attempt:  # Any: what the store answers with
+        """The same attempt for a store that knows a part of the answer, of which `make` makes all of it."""
+        seal = self.seal
+        return self if seal is None else replace(self, seal=lambda part: seal(make(part)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +119,19 @@ def key_reused(call: Call) -> CrpbotError:
     return invalid("idempotency_key", detail, reason="KEY_REUSED")
 
 
+def refuse_expired(key: str, stored_at: datetime, now: datetime) -> None:
+    """What was done under a key so long ago that the key is forgotten is no answer to a call of now."""
+    if now - stored_at >= OLDEST_ANSWER:
+        hours = SHORTEST_RETENTION // timedelta(hours=1)
+        used = f"{key[:64]!r} was used at {stored_at.isoformat()} and a key is good for {hours} hours"
+        detail = f"{used}; choose a new key for a new call"
+        raise invalid("idempotency_key", detail, reason="KEY_EXPIRED")
+
+
 def lease_lost(attempt: Attempt) -> CrpbotError:
     """This attempt took longer than its lease and another one has taken over; what it did is not stored."""
     detail = (
         f"idempotency_key: {attempt.call.key[:64]!r} has gone to a later attempt at {attempt.call.operation}, since "
         f"this one outlived its lease of {LEASE_MS // 1_000} s; nothing was stored, send the same call again"
     )
-    return CrpbotError(Code.ABORTED, detail, reason="LEASE_LOST", retry_after_seconds=1.0)
+    return CrpbotError(Code.ABORTED, detail, reason=LEASE_LOST, retry_after_seconds=1.0)

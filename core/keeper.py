@@ -135,7 +135,7 @@ class Keeper:
         except CrpbotError as error:
             if error.reason != HALTED or trade.state is not TradeState.PENDING:
                 raise
-            # A halt takes back what waits, once its entry is met: opened after the halt, it would be opened in hindsight.
+            # Opened after the halt it would be opened in hindsight: what waits is taken back once its entry is met.
             logger.info("trade %s is cancelled: %s", trade.id, error.detail)
             taken_back = cancel(trade, self._clock().at)
             await self._books.apply(account.id, trade, taken_back, by="keeper", clock=self._clock)

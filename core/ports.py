@@ -10,6 +10,7 @@ from core.context import Facts
 from core.errors import CrpbotError
 from core.market import Candles, Windows
 from core.risk.account import Quote
+from core.risk.size import Step
 from core.signal import Degradation
 
 
@@ -66,7 +67,11 @@ class Quotes(Protocol):
 
 
 class Exchange(Market, Quotes, Protocol):
-    """A market that tells candles and what they cost right now."""
+    """A market that tells candles, what they cost right now, and which sizes it takes."""
+
+    def step(self, symbol: str) -> Step:
+        """The increment of a size and the least one; the finest there is where nothing is known."""
+        ...
 
 
 class Contexts(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 Evaluate = Callable[[Analyzer, Windows, Library], Sequence[Reading]]
 
+# A fit is saved a moment after it was made, and what was already being computed does not see it.
+TAKING_UP: Final = timedelta(minutes=1)
 # Any facts do: they only show whether a theory looks at them.
 SOME_TRADES: Final = (30.0, 10.0, 0.5)
 SOME_FACTS: Final = (3.0, 50.0, 0.8, 60.0, 10.0)
@@ -149,7 +151,7 @@ def _find_reason(heard: Heard, stored: Reading, window: Windows, *, shelf: Shelf
     """Why a reading cannot be expected to be the same; None: it must be."""
     analyzer = analyzers.find(stored.theory)
     if analyzer.learning is not None:
-        return _judge_fit(heard, stored, window, shelf)
+        return _judge_fit(heard, stored, window, shelf=shelf, undefined=analyzer.undefined)
     trades, facts = (tuple(np.array([value]) for value in values) for values in (SOME_TRADES, SOME_FACTS))
     told = replace(window, record=Record(*trades), market=Context(*facts))
     plain, other = (_evaluate(analyzer, each, shelf, evaluate)[0] for each in (window, told))
@@ -160,16 +162,16 @@ def _find_reason(heard: Heard, stored: Reading, window: Windows, *, shelf: Shelf
     return None
 
 
-def _judge_fit(heard: Heard, stored: Reading, window: Windows, shelf: Shelf) -> str | None:
+def _judge_fit(heard: Heard, stored: Reading, window: Windows, *, shelf: Shelf, undefined: str) -> str | None:
     wanted = Wanted(heard.identity, window.interval, window.symbols[0], int(window.as_of[0]))
+    if stored.problem not in {None, undefined}:
+        return f"it had no fit then: {stored.problem}"
     fit = _find_fit(stored.theory, wanted, shelf)
+    if fit is not None and fit.fitted_at > heard.at - TAKING_UP:
+        return f"it was fitted anew on {fit.fitted_at:%Y-%m-%d %H:%M} UTC, after the decision"
     state = shelf.find(stored.theory, wanted)
-    if fit is not None and fit.fitted_at > heard.at:
-        return f"fitted anew on {fit.fitted_at:%Y-%m-%d %H:%M} UTC, after the decision"
-    if isinstance(state, Unfitted) and stored.problem is None:
+    if isinstance(state, Unfitted):
         return f"the fit of then cannot be used any more: {state.problem}"
-    if fit is None and stored.problem is not None:
-        return f"there was no fit and there is none: {stored.problem}"
     return None
 
 

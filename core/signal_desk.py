@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 
 from core.analysis import RefusedSymbol
-from core.draft import Draft, Frame, draft, refuse_unasked, refuse_unread, settle
+from core.draft import Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
 from core.errors import Code, CrpbotError, invalid
-from core.idempotency import Attempt
+from core.idempotency import Attempt, refuse_expired
 from core.levels import chance_of_stop_first
 from core.llm import SpendStatus
 from core.market import COLUMNS, Candles, instant, interval_seconds, parse_symbol, stack_windows
@@ -94,6 +94,8 @@ class SignalDesk:
         found: dict[str, StoredSignal] = {}
         if frame.slot is not None:
             found.update(await self._decisions.decided(frame.account, symbols, frame.slot))
+        elif key is not None:
+            found.update(await self._done_under_key(symbols, frame))
         missing = [symbol for symbol in symbols if symbol not in found]
         if missing:
             drafts = await self._draft(missing, frame, deadline)
@@ -103,6 +105,14 @@ class SignalDesk:
     async def spend(self) -> SpendStatus:
         """What the language model has cost, against its caps."""
         return await self._verdicts.spend(self._clock())
+
+    async def _done_under_key(self, symbols: Sequence[str], frame: Frame) -> dict[str, StoredSignal]:
+        """What an earlier attempt at the same call has decided, by symbol."""
+        found = await self._decisions.several([make_id(frame.account, symbol, frame) for symbol in symbols])
+        now = self._clock().at
+        for stored in found.values():
+            refuse_expired(frame.key, stored.created_at, now)
+        return {stored.signal.symbol: stored for stored in found.values()}
 
     def _frame(self, request: GenerateSignalsRequest, key: str | None) -> Frame:
         """What is the same for every symbol of the request, completed by this server's habits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -74,6 +74,10 @@ class Decisions(Protocol):
         """What has been decided for that slot already, by symbol."""
         ...
 
+    async def several(self, ids: Sequence[str]) -> Mapping[str, StoredSignal]:
+        """What has been decided under these ids already."""
+        ...
+
     async def store_snapshots(
         self, candles: Sequence[Candles], *, identity: str, at: datetime
     ) -> tuple[SnapshotReference, ...]:
@@ -92,6 +96,10 @@ class Archive(Protocol):
         """The decision of that id."""
         ...
 
+    async def several(self, ids: Sequence[str]) -> Mapping[str, StoredSignal]:
+        """Those decisions of these ids that are there, by id."""
+        ...
+
     async def whole(self, signal_id: str) -> WholeSignal:
         """A decision with its texts and candles."""
         ...
@@ -107,7 +115,9 @@ class Archive(Protocol):
         """A page of decisions."""
         ...
 
-    async def mark_executed(self, signal_id: str, *, by: str, clock: Clock) -> StoredSignal:
+    async def mark_executed(
+        self, signal_id: str, *, by: str, clock: Clock, attempt: Attempt | None = None
+    ) -> StoredSignal:
         """Note that the trader took it."""
         ...
 
@@ -115,6 +125,6 @@ class Archive(Protocol):
         """The number of the newest decision; 0 when there is none."""
         ...
 
-    def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncIterator[StoredSignal]:
+    def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncGenerator[StoredSignal, None]:
         """Every decision after that number, then each new one as it is stored."""
         ...

@@ -52,7 +52,10 @@ class ExplainSignalRequest:
 
 @dataclass(frozen=True, slots=True)
 class ListSignalsRequest:
-    """Which decisions, newest first. `cursor` is the one that the page before ended with."""
+    """Which decisions, newest first, of the primary book unless another is named.
+
+    `cursor` is the one that the page before ended with.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     symbol: str | None = None
@@ -78,10 +81,14 @@ class ListSignalsResponse:
 
 @dataclass(frozen=True, slots=True)
 class StreamSignalsRequest:
-    """Every decision after that number, then each new one as it is stored; without it, from now on."""
+    """Every decision after that number, then each new one as it is stored; without it, from now on.
+
+    Of the primary book, unless another is named: what only compares must not be traded by mistake.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     after: int | None = None
+    book: Book | None = None
 
 
 @dataclass(frozen=True, slots=True)

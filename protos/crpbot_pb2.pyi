@@ -97,6 +97,15 @@ class Synthesis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SYNTHESIS_LLM: _ClassVar[Synthesis]
     SYNTHESIS_RULES: _ClassVar[Synthesis]
     SYNTHESIS_NONE: _ClassVar[Synthesis]
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
+    OUTCOME_WIN: _ClassVar[Outcome]
+    OUTCOME_LOSS: _ClassVar[Outcome]
+    OUTCOME_BREAKEVEN: _ClassVar[Outcome]
+    OUTCOME_EXPIRED: _ClassVar[Outcome]
+    OUTCOME_CANCELLED: _ClassVar[Outcome]
 ACCOUNT_KIND_UNSPECIFIED: AccountKind
 ACCOUNT_KIND_PAPER: AccountKind
 ACCOUNT_KIND_REPORTED: AccountKind
@@ -145,6 +154,12 @@ SYNTHESIS_UNSPECIFIED: Synthesis
 SYNTHESIS_LLM: Synthesis
 SYNTHESIS_RULES: Synthesis
 SYNTHESIS_NONE: Synthesis
+OUTCOME_UNSPECIFIED: Outcome
+OUTCOME_WIN: Outcome
+OUTCOME_LOSS: Outcome
+OUTCOME_BREAKEVEN: Outcome
+OUTCOME_EXPIRED: Outcome
+OUTCOME_CANCELLED: Outcome
 
 class AnalyzeRequest(_message.Message):
     __slots__ = ("symbol", "symbols", "candles", "ccxt", "theories", "window", "interval")
@@ -676,16 +691,18 @@ class SetKillSwitchRequest(_message.Message):
     def __init__(self, level: _Optional[_Union[KillLevel, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class LiftLatchRequest(_message.Message):
-    __slots__ = ("account", "kind", "reason", "by")
+    __slots__ = ("account", "kind", "reason", "by", "rule")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     account: str
     kind: LatchKind
     reason: str
     by: str
-    def __init__(self, account: _Optional[str] = ..., kind: _Optional[_Union[LatchKind, str]] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+    rule: str
+    def __init__(self, account: _Optional[str] = ..., kind: _Optional[_Union[LatchKind, str]] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class LiftLatchResponse(_message.Message):
     __slots__ = ("account", "kind", "lifted")
@@ -1011,10 +1028,12 @@ class Change(_message.Message):
     def __init__(self, what: _Optional[str] = ..., before: _Optional[float] = ..., after: _Optional[float] = ..., outcome: _Optional[_Union[Direction, str]] = ...) -> None: ...
 
 class StreamSignalsRequest(_message.Message):
-    __slots__ = ("after",)
+    __slots__ = ("after", "book")
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
     after: int
-    def __init__(self, after: _Optional[int] = ...) -> None: ...
+    book: Book
+    def __init__(self, after: _Optional[int] = ..., book: _Optional[_Union[Book, str]] = ...) -> None: ...
 
 class SignalEvent(_message.Message):
     __slots__ = ("sequence", "signal")
@@ -1065,3 +1084,105 @@ class SpendStatus(_message.Message):
     day_resets_at: _timestamp_pb2.Timestamp
     month_resets_at: _timestamp_pb2.Timestamp
     def __init__(self, day: _Optional[str] = ..., day_spent_usd: _Optional[str] = ..., day_cap_usd: _Optional[str] = ..., day_calls: _Optional[int] = ..., day_alarm: _Optional[bool] = ..., month: _Optional[str] = ..., month_spent_usd: _Optional[str] = ..., month_cap_usd: _Optional[str] = ..., month_calls: _Optional[int] = ..., month_alarm: _Optional[bool] = ..., in_flight: _Optional[int] = ..., day_resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., month_resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListPaperTradesRequest(_message.Message):
+    __slots__ = ("account", "symbol", "state", "cursor", "limit")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    symbol: str
+    state: TradeState
+    cursor: int
+    limit: int
+    def __init__(self, account: _Optional[str] = ..., symbol: _Optional[str] = ..., state: _Optional[_Union[TradeState, str]] = ..., cursor: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListPaperTradesResponse(_message.Message):
+    __slots__ = ("trades", "next_cursor")
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    trades: _containers.RepeatedCompositeFieldContainer[Trade]
+    next_cursor: int
+    def __init__(self, trades: _Optional[_Iterable[_Union[Trade, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...
+
+class Trade(_message.Message):
+    __slots__ = ("id", "account", "signal_id", "symbol", "direction", "state", "quantity", "entry", "stop_loss", "take_profit", "high_confidence", "created_at", "created_seq", "expires_at", "opened_at", "opened_seq", "opened_day", "opened_price", "closed_at", "closed_seq", "closed_price", "outcome", "pnl")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    STOP_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TAKE_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    HIGH_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    OPENED_AT_FIELD_NUMBER: _ClassVar[int]
+    OPENED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    OPENED_DAY_FIELD_NUMBER: _ClassVar[int]
+    OPENED_PRICE_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_PRICE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    PNL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    account: str
+    signal_id: str
+    symbol: str
+    direction: Direction
+    state: TradeState
+    quantity: str
+    entry: str
+    stop_loss: str
+    take_profit: str
+    high_confidence: bool
+    created_at: _timestamp_pb2.Timestamp
+    created_seq: int
+    expires_at: _timestamp_pb2.Timestamp
+    opened_at: _timestamp_pb2.Timestamp
+    opened_seq: int
+    opened_day: str
+    opened_price: str
+    closed_at: _timestamp_pb2.Timestamp
+    closed_seq: int
+    closed_price: str
+    outcome: Outcome
+    pnl: str
+    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., signal_id: _Optional[str] = ..., symbol: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., state: _Optional[_Union[TradeState, str]] = ..., quantity: _Optional[str] = ..., entry: _Optional[str] = ..., stop_loss: _Optional[str] = ..., take_profit: _Optional[str] = ..., high_confidence: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_seq: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened_seq: _Optional[int] = ..., opened_day: _Optional[str] = ..., opened_price: _Optional[str] = ..., closed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_seq: _Optional[int] = ..., closed_price: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., pnl: _Optional[str] = ...) -> None: ...
+
+class GetPaperTradeRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class OpenPaperTradeRequest(_message.Message):
+    __slots__ = ("signal_id", "by")
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    by: str
+    def __init__(self, signal_id: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class ClosePaperTradeRequest(_message.Message):
+    __slots__ = ("id", "by")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    by: str
+    def __init__(self, id: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class CancelPaperTradeRequest(_message.Message):
+    __slots__ = ("id", "by")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    by: str
+    def __init__(self, id: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...

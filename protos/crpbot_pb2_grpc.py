@@ -943,3 +943,255 @@ class SignalService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class PaperServiceStub:
+    """Follows signals to their end on paper: lists trades, opens, closes and cancels them by hand.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListPaperTrades = channel.unary_unary(
+                '/crpbot.v1.PaperService/ListPaperTrades',
+                request_serializer=protos_dot_crpbot__pb2.ListPaperTradesRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListPaperTradesResponse.FromString,
+                _registered_method=True)
+        self.GetPaperTrade = channel.unary_unary(
+                '/crpbot.v1.PaperService/GetPaperTrade',
+                request_serializer=protos_dot_crpbot__pb2.GetPaperTradeRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Trade.FromString,
+                _registered_method=True)
+        self.OpenPaperTrade = channel.unary_unary(
+                '/crpbot.v1.PaperService/OpenPaperTrade',
+                request_serializer=protos_dot_crpbot__pb2.OpenPaperTradeRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Trade.FromString,
+                _registered_method=True)
+        self.ClosePaperTrade = channel.unary_unary(
+                '/crpbot.v1.PaperService/ClosePaperTrade',
+                request_serializer=protos_dot_crpbot__pb2.ClosePaperTradeRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Trade.FromString,
+                _registered_method=True)
+        self.CancelPaperTrade = channel.unary_unary(
+                '/crpbot.v1.PaperService/CancelPaperTrade',
+                request_serializer=protos_dot_crpbot__pb2.CancelPaperTradeRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Trade.FromString,
+                _registered_method=True)
+
+
+class PaperServiceServicer:
+    """Follows signals to their end on paper: lists trades, opens, closes and cancels them by hand.
+    """
+
+    def ListPaperTrades(self, request, context):
+        """Trades, newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPaperTrade(self, request, context):
+        """One trade.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenPaperTrade(self, request, context):
+        """Opens the trade of a signal now, at the quote, within the band around its entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClosePaperTrade(self, request, context):
+        """Closes an open trade now, at the quote. No halt and no limit forbids it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelPaperTrade(self, request, context):
+        """Takes back a trade that waits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PaperServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListPaperTrades': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaperTrades,
+                    request_deserializer=protos_dot_crpbot__pb2.ListPaperTradesRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListPaperTradesResponse.SerializeToString,
+            ),
+            'GetPaperTrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPaperTrade,
+                    request_deserializer=protos_dot_crpbot__pb2.GetPaperTradeRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Trade.SerializeToString,
+            ),
+            'OpenPaperTrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenPaperTrade,
+                    request_deserializer=protos_dot_crpbot__pb2.OpenPaperTradeRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Trade.SerializeToString,
+            ),
+            'ClosePaperTrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClosePaperTrade,
+                    request_deserializer=protos_dot_crpbot__pb2.ClosePaperTradeRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Trade.SerializeToString,
+            ),
+            'CancelPaperTrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelPaperTrade,
+                    request_deserializer=protos_dot_crpbot__pb2.CancelPaperTradeRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Trade.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crpbot.v1.PaperService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crpbot.v1.PaperService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PaperService:
+    """Follows signals to their end on paper: lists trades, opens, closes and cancels them by hand.
+    """
+
+    @staticmethod
+    def ListPaperTrades(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PaperService/ListPaperTrades',
+            protos_dot_crpbot__pb2.ListPaperTradesRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListPaperTradesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPaperTrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PaperService/GetPaperTrade',
+            protos_dot_crpbot__pb2.GetPaperTradeRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Trade.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenPaperTrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PaperService/OpenPaperTrade',
+            protos_dot_crpbot__pb2.OpenPaperTradeRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Trade.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClosePaperTrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PaperService/ClosePaperTrade',
+            protos_dot_crpbot__pb2.ClosePaperTradeRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Trade.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelPaperTrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PaperService/CancelPaperTrade',
+            protos_dot_crpbot__pb2.CancelPaperTradeRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Trade.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

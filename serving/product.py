@@ -8,7 +8,13 @@ from datetime import datetime
 
 from api.metrics import Metrics
 from api.operation import Operation, remember
-from api.operations import account_operations, analysis_operations, risk_operations, signal_operations
+from api.operations import (
+    account_operations,
+    analysis_operations,
+    paper_operations,
+    risk_operations,
+    signal_operations,
+)
 from core.adapters.chat import ChatClient
 from core.adapters.ledger.accounts import StoredAccounts
 from core.adapters.ledger.decisions import StoredDecisions
@@ -19,6 +25,7 @@ from core.adapters.ledger.signal_reads import Signals
 from core.desk import Desk
 from core.fitted import Library
 from core.keeper import Keeper
+from core.paper_desk import PaperDesk
 from core.ports import Exchange
 from core.risk.pack import discover_packs
 from core.settings import Settings
@@ -73,18 +80,21 @@ async def build_product(
         clock=clock,
         make_key=make_key,
     )
+    books = StoredBooks(ledger, forced_switch(settings))
+    paper = PaperDesk(books=books, archive=archive, risk=risk, clock=clock)
     operations = (
         *analysis_operations(desk, metrics),
         *risk_operations(risk),
         *account_operations(risk),
         *signal_operations(signals, SignalReader(archive, clock)),
+        *paper_operations(paper),
     )
     keys = Idempotency(ledger)
     keeper = Keeper(
-        books=StoredBooks(ledger, forced_switch(settings)),
+        books=books,
         market=market,
         clock=clock,
         packs=discover_packs(),
-        chores=build_chores(settings, ledger, spend, keys),
+        chores=(*build_chores(settings, ledger, spend, keys), lambda _moment: risk.watch()),
     )
     return Product(tuple(remember(each, keys, clock) for each in operations), keeper, model)

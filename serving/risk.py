@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Final
 
 from core.adapters.ledger.accounts import StoredAccounts, default_accounts
 from core.adapters.ledger.kill import StoredSwitch
@@ -13,15 +11,12 @@ from core.adapters.ledger.kill import forced_switch as halted
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.steady_clock import open_clock
 from core.market import milliseconds
-from core.ports import Quotes
+from core.ports import Exchange
 from core.risk.account import Clock, KillSwitch, Moment
 from core.risk.desk import House, RiskDesk
 from core.risk.limits import Limits
 from core.risk.pack import discover_packs
-from core.risk.size import Step
 from core.settings import Settings
-
-FINEST: Final = Step(Decimal("0.00000001"), Decimal("0.00000001"))  # of a market that names no increments
 
 
 def steady_clock(settings: Settings, *, newest_ms: int = 0) -> Clock:
@@ -62,16 +57,16 @@ def build_house(settings: Settings) -> House:
     return House(build_limits(settings), discover_packs(), settings.risk.account)
 
 
-def build_risk_desk(settings: Settings, ledger: Ledger, quotes: Quotes, clock: Clock) -> RiskDesk:
+def build_risk_desk(settings: Settings, ledger: Ledger, market: Exchange, clock: Clock) -> RiskDesk:
     """Everything that can be asked about risk, over this ledger."""
     forced = forced_switch(settings)
     return RiskDesk(
         accounts=StoredAccounts(ledger, forced),
         switch=StoredSwitch(ledger, forced),
-        quotes=quotes,
+        quotes=market,
         clock=clock,
         house=build_house(settings),
-        step=lambda _symbol: FINEST,
+        step=market.step,
     )
 
 

@@ -8,7 +8,13 @@ from enum import Enum
 from typing import Any, Final, get_args, get_type_hints
 
 from api.metrics import Metrics
-from api.operations import account_operations, analysis_operations, risk_operations, signal_operations
+from api.operations import (
+    account_operations,
+    analysis_operations,
+    paper_operations,
+    risk_operations,
+    signal_operations,
+)
 
 NOBODY: Final[Any] = None  # the operations are looked at here, not carried out
 OPERATIONS: Final = (
@@ -16,6 +22,7 @@ OPERATIONS: Final = (
     *risk_operations(NOBODY),
     *account_operations(NOBODY),
     *signal_operations(NOBODY, NOBODY),
+    *paper_operations(NOBODY),
 )
 
 

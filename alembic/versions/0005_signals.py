@@ -29,12 +29,18 @@ MORE_REQUIRED_TEXTS = ("runtime_mode", "synthesis", "synthesis_reason", "source"
 OPTIONAL_TEXTS = ("tier", "signal_variant", "idempotency_key", "entry", "stop", "target", "quantity", "lots")
 MORE_OPTIONAL_TEXTS = ("risk_usd", "size_limit", "price")
 
-# all but `executed`, which may become true
+TAKEN = sa.text("executed_at IS NOT NULL")
+
+# all but `executed`, which may become true, and when it did
 FIXED = (
     *("audit_seq", *REQUIRED_TEXTS, *MORE_REQUIRED_TEXTS, *OPTIONAL_TEXTS, *MORE_OPTIONAL_TEXTS),
     *("timestamp", "confidence", "calibrated_confidence", "threshold", "slot", "as_of", "window_length", "stop_first"),
     *("change_24h_percent", "ftmo_compliant", "degraded", "synthetic", "coverage", "cost_units", "detail"),
     "created_at",
+)
+UNDONE = (
+    "(OLD.executed AND NOT NEW.executed) OR (OLD.executed_at IS NOT NULL "
+    "AND (NEW.executed_at IS NULL OR NEW.executed_at <> OLD.executed_at))"
 )
 # which stored row a new one would silently replace on SQLite: REPLACE asks no DELETE trigger
 REPLACED = {
@@ -103,6 +109,7 @@ def _create_signals() -> None:
         *_texts("quantity", "lots", "risk_usd", "size_limit", "price", nullable=True),
         sa.Column("change_24h_percent", sa.Double()),
         *(sa.Column(name, sa.Boolean(), nullable=False) for name in ("ftmo_compliant", "executed")),
+        sa.Column("executed_at", _instant()),
         *(sa.Column(name, sa.Boolean(), nullable=False) for name in ("degraded", "synthetic")),
         *_texts("source", nullable=False),
         sa.Column("coverage", sa.Double(), nullable=False),
@@ -123,6 +130,8 @@ def _create_signals() -> None:
         "uq_signals_emitted", "signals", emitted, unique=True, sqlite_where=EMITTED, postgresql_where=EMITTED
     )
     op.create_index("ix_signals_timestamp", "signals", ["timestamp"])
+    taken = ["account", "executed_at"]
+    op.create_index("ix_signals_account_executed_at", "signals", taken, sqlite_where=TAKEN, postgresql_where=TAKEN)
     op.create_index("ix_signals_symbol_audit_seq", "signals", ["symbol", "audit_seq"])
 
 
@@ -229,7 +238,7 @@ def _sqlite_triggers() -> list[str]:
     fixed = ", ".join(FIXED)
     events = [
         ("signals", "update", f"UPDATE OF {fixed} ON signals"),
-        ("signals", "executed", "UPDATE OF executed ON signals WHEN OLD.executed AND NOT NEW.executed"),
+        ("signals", "executed", f"UPDATE OF executed, executed_at ON signals WHEN {UNDONE}"),
         ("signal_results", "update", "UPDATE ON signal_results"),
     ]
     for table, same in REPLACED.items():
@@ -243,12 +252,12 @@ def _sqlite_triggers() -> list[str]:
 
 def _postgresql_triggers() -> list[str]:
     refuse = "EXECUTE FUNCTION refuse_signal_change()"
-    executed = "WHEN (OLD.executed AND NOT NEW.executed)"
+    executed = f"BEFORE UPDATE OF executed, executed_at ON signals FOR EACH ROW WHEN ({UNDONE})"
     return [
         "CREATE FUNCTION refuse_signal_change() RETURNS trigger LANGUAGE plpgsql "
         "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
         f"CREATE TRIGGER signals_update BEFORE UPDATE OF {', '.join(FIXED)} ON signals FOR EACH STATEMENT {refuse}",
-        f"CREATE TRIGGER signals_executed BEFORE UPDATE OF executed ON signals FOR EACH ROW {executed} {refuse}",
+        f"CREATE TRIGGER signals_executed {executed} {refuse}",
         f"CREATE TRIGGER signals_kept BEFORE DELETE OR TRUNCATE ON signals FOR EACH STATEMENT {refuse}",
         "CREATE TRIGGER signal_results_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON signal_results "
         f"FOR EACH STATEMENT {refuse}",

@@ -27,6 +27,7 @@ from core.gate import RawCandles
 from core.market import Candles, interval_seconds, parse_symbol
 from core.ports import Told
 from core.risk.account import Quote
+from core.risk.size import FINEST, Step
 
 SETTLE_MS: Final = 3_000  # so long after its end a candle may still change
 LATE_CANDLES: Final = 2  # asked for beyond the count, because the newest may not be told yet
@@ -104,6 +105,10 @@ class CoinbaseMarket:
         deadline = self._deadline(len(names))
         await self._inspection.look(deadline)
         return await _each(self._quote(name, now_ms=now_ms, deadline=deadline) for name in names)
+
+    def step(self, symbol: str) -> Step:
+        """The increment of a size and the least one, as the exchange said last; before that its finest."""
+        return self._inspection.step(parse_symbol(symbol)) or FINEST
 
     async def history(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> AsyncGenerator[RawCandles, None]:
         """The rows of all candles that start at `start_ms` or later and before `end_ms` and have closed, oldest first.

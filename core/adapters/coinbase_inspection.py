@@ -11,6 +11,7 @@ from core.adapters.coinbase_rest import NAME, CoinbaseRest
 from core.adapters.exchange_http import Pace, Surroundings
 from core.errors import Code, CrpbotError
 from core.market import SYMBOLS
+from core.risk.size import Step
 from core.signal import Degradation
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Inspection:
         self._lock = asyncio.Lock()
         self._due = -math.inf
         self._halted: frozenset[str] = frozenset()
+        self._steps: dict[str, Step] = {}
 
     async def look(self, deadline: float) -> None:
         """Asks when it is time to; a failure costs no answer. A clock that is far off is refused."""
@@ -47,6 +49,10 @@ class Inspection:
                 f"{NAME}: {symbol}: the exchange has halted trading; leave it out until trading goes on",
                 reason="TRADING_HALTED",
             )
+
+    def step(self, symbol: str) -> Step | None:
+        """What sizes the exchange takes of a symbol; None while it has not said so."""
+        return self._steps.get(symbol)
 
     def doubts(self) -> tuple[Degradation, ...]:
         """What the clock says against every candle."""
@@ -74,6 +80,7 @@ class Inspection:
                 logger.warning("clock and products were not read, because %s", error.detail)
                 self._due = now + INSPECT_AGAIN_SECONDS
                 return
+            self._steps |= {each.symbol: Step(each.base_increment, each.base_min_size) for each in products}
             self._halted = frozenset(product.symbol for product in products if not product.tradable)
             worrying = abs(self._skew_ms) > WORRYING_SKEW_MS
             self._due = now + (INSPECT_AGAIN_SECONDS if worrying else INSPECT_SECONDS)

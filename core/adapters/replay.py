@@ -30,6 +30,7 @@ from core.gate.rules import RECENT_CANDLES
 from core.market import INTERVAL_SECONDS, Candles, parse_symbol
 from core.ports import Told
 from core.risk.account import Quote
+from core.risk.size import FINEST, Step
 
 Answer = TypeVar("Answer")
 
@@ -103,6 +104,11 @@ class ReplayMarket:
             return [_try(partial(self._quote, recordings, name, at_ms)) for name in names]
 
         return await asyncio.to_thread(read)
+
+    def step(self, symbol: str) -> Step:
+        """The finest: recordings name no increments."""
+        parse_symbol(symbol)
+        return FINEST
 
     async def problem(self) -> str | None:
         """What keeps the folder from being played at all."""

@@ -16,6 +16,7 @@ from core.errors import CrpbotError
 from core.market import Candles, Floats, parse_symbol
 from core.ports import Told
 from core.risk.account import Quote
+from core.risk.size import Step
 
 NAME = "synthetic"
 
@@ -91,6 +92,12 @@ class SyntheticMarket:
             )
             for candles in await self.latest(symbols, "1m", 1, now_ms=now_ms)
         ]
+
+    def step(self, symbol: str) -> Step:
+        """Sizes as fine as an exchange has them: worth less than a cent at the price that the coin returns to."""
+        coin = COINS[parse_symbol(symbol)]
+        size = Decimal(1).scaleb(-(Decimal(repr(coin.anchor)).adjusted() + 3))
+        return Step(size, size)
 
     def _keep(self, interval: str, fresh: Days) -> None:
         """Remember days, and forget the ones computed first when there are too many."""

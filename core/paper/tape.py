@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from core.errors import CrpbotError
-from core.market import Candles, parse_symbol
+from core.market import Candles
 from core.paper.bars import Bars, read_bars
 from core.ports import Market, Told
 
@@ -83,11 +83,7 @@ class Tape:
         return [told.candles for told in sides if told is not None]
 
     async def _ask(self, symbol: str, count: int, now_ms: int) -> Told | CrpbotError:
-        """What a market raises, such as for a symbol that it does not know, is its answer for this symbol."""
-        try:
-            (answer,) = await self._market.latest_each([parse_symbol(symbol)], INTERVAL, count, now_ms=now_ms)
-        except CrpbotError as error:
-            return error
+        (answer,) = await self._market.latest_each([symbol], INTERVAL, count, now_ms=now_ms)
         return answer
 
 

@@ -150,6 +150,12 @@ class AccountFacts:
     kill_switch: KillSwitch
     last_activity_at: datetime | None
     reports: tuple[Report, ...] = ()  # of a reported account: the newest of each day, oldest first
+    taken: tuple[OpenTrade, ...] = ()  # of a reported account: marked as executed since its newest report
+
+    @property
+    def held(self) -> tuple[OpenTrade, ...]:
+        """Every trade that claims room."""
+        return (*self.open_trades, *self.taken)
 
 
 class Quote(NamedTuple):

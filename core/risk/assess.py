@@ -128,16 +128,19 @@ def _with_latches(headroom: Headroom, latches: tuple[Latch, ...], day: FirmDay) 
     """What has tripped stays: a day's stop until its midnight, the rest until a person lifts it."""
     held = headroom.state
     for latch in latches:
-        if latch.kind is LatchKind.BREACH and _breaks(latch) is Rule(headroom.rule):
+        if _rule_of(latch) is not Rule(headroom.rule):
+            continue
+        if latch.kind is LatchKind.BREACH:
             held = Standing.BREACHED
-        elif latch.kind is _STOPS[Rule(headroom.rule)] and _in_force(latch, day):
+        elif _in_force(latch, day):
             held = max(held, Standing.EARLY_STOP, key=_ORDER.__getitem__)
     return headroom if held is headroom.state else replace(headroom, state=held)
 
 
-def _breaks(latch: Latch) -> Rule:
-    """Which rule a breach latch is of; one of an unknown name counts for the rule that never lifts."""
-    return Rule.DAILY_LOSS if latch.rule == Rule.DAILY_LOSS else Rule.TOTAL_LOSS
+def _rule_of(latch: Latch) -> Rule:
+    """Which loss rule a latch is of; a breach of an unknown name counts for the rule that never lifts."""
+    is_daily = latch.kind is LatchKind.DAILY_STOP or (latch.kind is LatchKind.BREACH and latch.rule == Rule.DAILY_LOSS)
+    return Rule.DAILY_LOSS if is_daily else Rule.TOTAL_LOSS
 
 
 def _in_force(latch: Latch, day: FirmDay) -> bool:
@@ -150,7 +153,7 @@ def _new_latches(
 ) -> tuple[Latch, ...]:
     """What has just tripped and does not stand in the ledger yet; nothing trips on an equity that is not known."""
     tripped = []
-    held = {latch.kind for latch in facts.latches if _in_force(latch, day)}
+    held = {(latch.kind, _rule_of(latch)) for latch in facts.latches if _in_force(latch, day)}
     if equity is None:
         return ()
     for headroom in headrooms:
@@ -159,8 +162,7 @@ def _new_latches(
             (_STOPS[rule], _GUARDS[rule], headroom.guard_floor),
             (LatchKind.BREACH, rule, headroom.floor),
         ):
-            if equity <= floor and kind not in held:
-                held.add(kind)
+            if equity <= floor and (kind, rule) not in held:
                 tripped.append(Latch(kind, name, now.at, day.date.isoformat(), equity, floor))
     return tuple(tripped)
 

@@ -177,7 +177,8 @@ def _contract(case: _Case) -> Iterator[Veto]:
     """What the firm trades, how much of it, and how many orders at once."""
     symbol, state = case.proposal.symbol, case.state
     contract = case.pack.contracts.get(symbol)
-    if contract is None and case.facts.account.kind is AccountKind.REPORTED:
+    asked = case.proposal.quantity is not None
+    if asked and contract is None and case.facts.account.kind is AccountKind.REPORTED:
         words = f"{case.pack.firm} has no contract for {symbol} in the pack {case.pack.id}; trade it on paper only"
         yield Veto(Rule.NOT_TRADABLE, symbol, "a contract of the firm", words)
     if case.pack.max_open_orders is not None and len(state.claims) >= case.pack.max_open_orders:

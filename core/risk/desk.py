@@ -6,6 +6,8 @@ breach of the firm's own limit also halts everything.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,19 +20,12 @@ from core.risk.account import (
     AccountFacts,
     AccountKind,
     Clock,
-    KillLevel,
     KillSwitch,
     Latch,
-    LatchKind,
     Moment,
-    OpenTrade,
     Quote,
-    Report,
-    TradeState,
 )
 from core.risk.assess import assess
-from core.risk.booking import check_positive
-from core.risk.calendar import firm_day
 from core.risk.check import check
 from core.risk.limits import WINDOW_MS, Limits
 from core.risk.pack import DEFAULT_PACK, RiskPack, find_pack
@@ -49,15 +44,17 @@ from core.risk.requests import (
     LiftLatchResponse,
     ListAccountsResponse,
     ReportAccountRequest,
-    ReportedPosition,
     SetKillSwitchRequest,
 )
 from core.risk.show import check_trade, list_packs, report
 from core.risk.size import Step
+from core.risk.told import read_report
 from core.signal import Veto
 from core.trade import Book, Direction
 
-BREACH_STOPPER = "the breach of a firm's limit"
+logger = logging.getLogger(__name__)
+
+QUOTE_SECONDS = 5.0  # a price that takes longer is none; the rules fail closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +108,19 @@ class RiskDesk:
         """Would this trade be allowed now, at which size, and which rule decides."""
         symbol = parse_symbol(request.symbol, field="symbol")
         facts, quotes, now = await self.look(request.account, also=symbol)
-        return check_trade(
-            request,
-            facts,
-            self._pack(facts.account),
-            quotes,
-            now=now,
-            limits=self._house.limits,
-            step=self._step(symbol),
-        )
+        pack, limits = self._pack(facts.account), self._house.limits
+        new_latches = assess(facts, pack, quotes, now, limits=limits).new_latches
+        if await self._trip(facts.account, new_latches):
+            return await self.check(request)
+        step = self._step(symbol)
+        return check_trade(request, facts, pack, quotes, now=now, limits=limits, step=step)
+
+    async def watch(self) -> None:
+        """Look at every account while nobody asks, so that what trips is stored. One that fails hides no other."""
+        looks = [self.report(GetRiskRequest(account.id)) for account in await self._accounts.list()]
+        for outcome in await asyncio.gather(*looks, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def packs(self) -> ListRulePacksResponse:
         """Every rule pack."""
@@ -159,16 +160,29 @@ class RiskDesk:
         now = self._clock()
         facts = await self._accounts.facts(account.id, since_steady_ms=now.steady_ms - WINDOW_MS)
         told = read_report(request, account, facts, now)
-        await self._accounts.report(account.id, told, by=request.by or "api", attempt=attempt)
+        noted = attempt and attempt.answering(lambda _told: None)  # how it stands then is only known afterwards
+        await self._accounts.report(account.id, told, by=request.by or "api", attempt=noted)
         return await self.report(GetRiskRequest(account.id))
 
     async def lift(self, request: LiftLatchRequest, attempt: Attempt | None = None) -> LiftLatchResponse:
         """Lift what has tripped and stays so."""
         account = await self._need(request.account)
-        lifted = await self._accounts.lift(
-            account.id, request.kind, by=request.by, reason=request.reason, clock=self._clock, attempt=attempt
+
+        def answer(lifted: int) -> LiftLatchResponse:
+            return LiftLatchResponse(account.id, request.kind, lifted)
+
+        sealed = attempt and attempt.answering(answer)
+        return answer(
+            await self._accounts.lift(
+                account.id,
+                request.kind,
+                rule=request.rule,
+                by=request.by,
+                reason=request.reason,
+                clock=self._clock,
+                attempt=sealed,
+            )
         )
-        return LiftLatchResponse(account.id, request.kind, lifted)
 
     async def kill_switch(self) -> KillSwitch:
         """How the switch stands."""
@@ -187,7 +201,7 @@ class RiskDesk:
         before = self._clock()
         name = account or self._house.default_account
         facts = await self._accounts.facts(name, since_steady_ms=before.steady_ms - WINDOW_MS)
-        symbols = {trade.symbol for trade in facts.open_trades} | ({also} if also else set())
+        symbols = {trade.symbol for trade in facts.held} | ({also} if also else set())
         quotes = await self.quote(sorted(symbols)) if symbols else {}
         return facts, quotes, self._clock()
 
@@ -207,7 +221,7 @@ class RiskDesk:
     async def bench(self, account: str, symbols: Sequence[str]) -> Bench:
         """What a decision on these symbols is judged with under the locks: rules, limits, quotes."""
         facts, _, _ = await self.look(account)
-        held = {trade.symbol for trade in facts.open_trades}
+        held = {trade.symbol for trade in facts.held}
         wanted = sorted(held | set(symbols))
         quotes = await self.quote(wanted) if wanted else {}
         return Bench(self._pack(facts.account), self._house.limits, quotes, self._step)
@@ -215,7 +229,12 @@ class RiskDesk:
     async def quote(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """What symbols cost now; one without a price is left out, and the rules fail closed on it."""
         now_ms = int(self._clock().at.timestamp() * 1_000)
-        found = await self._quotes.quotes(symbols, now_ms=now_ms)
+        try:
+            async with asyncio.timeout(QUOTE_SECONDS):
+                found = await self._quotes.quotes(symbols, now_ms=now_ms)
+        except (CrpbotError, TimeoutError) as error:
+            logger.warning("no quotes of %s: %s", ", ".join(symbols), error)
+            return {}
         return {each.symbol: each for each in found if isinstance(each, Quote)}
 
     def _pack(self, account: Account) -> RiskPack:
@@ -223,61 +242,14 @@ class RiskDesk:
 
     async def _trip(self, account: Account, latches: Sequence[Latch]) -> bool:
         """Store what has just tripped; True when it was news."""
-        news = [latch for latch in latches if await self._accounts.trip(account.id, latch, by="guard")]
-        if any(latch.kind is LatchKind.BREACH for latch in news) and account.book is Book.PRIMARY:
-            words = f"account {account.id}: {news[0].rule} at {news[0].value} against {news[0].limit}"
-            await self._switch.set(KillLevel.HALT, by=BREACH_STOPPER, reason=words, clock=self._clock)
-        return bool(news)
+        # all of them, whatever the first one says
+        return any([await self._accounts.trip(account.id, latch, by="guard") for latch in latches])
 
     async def _find(self, account: str) -> Account | None:
         return next((each for each in await self._accounts.list() if each.id == account), None)
 
     async def _need(self, account: str) -> Account:
         return (await self._accounts.facts(account, since_steady_ms=self._clock().steady_ms)).account
-
-
-def read_report(request: ReportAccountRequest, account: Account, facts: AccountFacts, now: Moment) -> Report:
-    """What was told, completed by what was told before: the midnight balance holds for its day, the days add up."""
-    day = firm_day(account.time_zone, now.at).date.isoformat()
-    before = facts.reports[-1] if facts.reports else None
-    midnight = request.midnight_balance
-    if midnight is None:
-        if before is None or before.midnight_day != day:
-            raise invalid(
-                "midnight_balance",
-                f"is not known for {day} ({account.time_zone}): tell the balance at that day's midnight once",
-            )
-        midnight = before.midnight_balance
-    days = request.trading_days if request.trading_days is not None else (before.trading_days if before else 0)
-    return Report(
-        at=now.at,
-        balance=request.balance,
-        equity=request.equity,
-        midnight_balance=midnight,
-        midnight_day=day,
-        trading_days=days,
-        positions=tuple(_position(each, number, now) for number, each in enumerate(request.positions)),
-    )
-
-
-def _position(told: ReportedPosition, number: int, now: Moment) -> OpenTrade:
-    """A position at the firm. Its stop may lie beyond its entry: it has been moved to keep a profit."""
-    field = f"positions.{number}"
-    if told.direction is Direction.HOLD:
-        raise invalid(f"{field}.direction", "HOLD is no position; BUY or SELL is needed")
-    for name in ("quantity", "entry", "stop_loss", "take_profit"):
-        check_positive(f"{field}.{name}", getattr(told, name))
-    return OpenTrade(
-        id=f"reported-{number + 1}",
-        symbol=parse_symbol(told.symbol, field=f"{field}.symbol"),
-        direction=told.direction,
-        state=TradeState.OPEN,
-        quantity=told.quantity,
-        entry=told.entry,
-        stop_loss=told.stop_loss,
-        take_profit=told.take_profit,
-        created_at=now.at,
-    )
 
 
 def _as_made(asked: Account, made: Account) -> Account:

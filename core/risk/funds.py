@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from core.risk.account import AccountFacts, AccountKind, DayResult, Moment, Quote, Report, TradeState
+from core.risk.account import AccountFacts, AccountKind, DayResult, Moment, OpenTrade, Quote, Report, TradeState
 from core.risk.amount import ZERO, down
 from core.risk.calendar import FirmDay
 from core.risk.limits import Limits
@@ -17,6 +18,10 @@ from core.risk.state import Claim, Notice
 
 AHEAD_MS: Final = 5_000  # whoever tells a price or an equity may have a clock that runs ahead of ours by this
 UNREPORTED: Final = "unreported"  # a position that the reported equity shows and that nobody named
+# how far a reported equity may differ from what the named positions float at: half a percent of the initial capital,
+# which is the distance from the day's guard to the firm's limit; of a small account 50 dollars
+LEAST_TOLERANCE_USD: Final = Decimal(50)
+TOLERANCE_FRACTION: Final = Decimal("0.005")
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,15 +49,19 @@ def fund(
 ) -> Funds:
     """The account's money at one instant."""
     is_paper = facts.account.kind is AccountKind.PAPER
-    claims, stale = [], []
+    claims, stale, is_priced = [], [], True
     for trade in facts.open_trades:
         quote = quotes.get(trade.symbol)
         doubt = doubt_about(trade.symbol, quote, now, limits=limits) if trade.state is TradeState.OPEN else None
         claims.append(claim(trade, None if doubt and doubt.unusable else quote, costs))
+        is_priced = is_priced and doubt is None
         if doubt is not None and is_paper:
             stale.append(Notice(Rule.STALE, doubt.words))
     if is_paper:
         return _by_ledger(facts, day, claims=tuple(claims), stale=tuple(stale))
+    if facts.reports:
+        claims += _unreported(facts.reports[-1], claims, capital=facts.account.initial_capital, is_priced=is_priced)
+    claims += [_claim_taken(trade, quotes.get(trade.symbol), now, limits=limits, costs=costs) for trade in facts.taken]
     return _by_report(facts, now, day=day, limits=limits, claims=tuple(claims))
 
 
@@ -109,9 +118,6 @@ def _by_report(facts: AccountFacts, now: Moment, *, day: FirmDay, limits: Limits
         return Funds(capital, None, ((date.min, capital),), (), 0, claims, (missing,))
     newest = facts.reports[-1]
     is_open = any(each.state is TradeState.OPEN for each in claims)
-    if newest.equity != newest.balance and not is_open:
-        claims = (*claims, Claim(UNREPORTED, "", TradeState.OPEN, newest.equity - newest.balance, None, ZERO))
-        is_open = True
     return Funds(
         balance=newest.balance,
         equity=newest.equity,
@@ -121,6 +127,25 @@ def _by_report(facts: AccountFacts, now: Moment, *, day: FirmDay, limits: Limits
         claims=claims,
         stale=tuple(_doubts_about(newest, now, day=day, limits=limits, is_open=is_open)),
     )
+
+
+def _unreported(newest: Report, claims: list[Claim], *, capital: Decimal, is_priced: bool) -> list[Claim]:
+    """What the reported equity shows and no named position explains. Prices move between the report and the quote."""
+    floats = [each.floating_usd for each in claims if each.state is TradeState.OPEN]
+    gap = newest.equity - newest.balance - sum((each for each in floats if each is not None), ZERO)
+    if floats and (not is_priced or abs(gap) <= max(LEAST_TOLERANCE_USD, TOLERANCE_FRACTION * capital)):
+        return []
+    return [Claim(UNREPORTED, "", TradeState.OPEN, gap, None, ZERO)] if gap else []
+
+
+def _claim_taken(trade: OpenTrade, quote: Quote | None, now: Moment, *, limits: Limits, costs: Costs) -> Claim:
+    """A trade at the firm of which only its signal is known: it may have filled as badly as one that waits may."""
+    doubt = doubt_about(trade.symbol, quote, now, limits=limits)
+    held = claim(trade, None if doubt and doubt.unusable else quote, costs)
+    waiting = claim(replace(trade, state=TradeState.PENDING), None, costs)
+    if held.worst_usd is None or waiting.worst_usd is None:
+        return held
+    return replace(held, worst_usd=max(held.worst_usd, waiting.worst_usd))
 
 
 def _doubts_about(newest: Report, now: Moment, *, day: FirmDay, limits: Limits, is_open: bool) -> list[Notice]:

@@ -32,13 +32,24 @@ class Accounts(Protocol):
         ...
 
     async def trip(self, account_id: str, latch: Latch, *, by: str) -> bool:
-        """Store a limit that has tripped; False when it had tripped already."""
+        """Store a limit that has tripped; False when it had tripped already.
+
+        The breach of an account that is published sets the switch to halt in the same transaction.
+        """
         ...
 
     async def lift(
-        self, account_id: str, kind: LatchKind, *, by: str, reason: str, clock: Clock, attempt: Attempt | None = None
+        self,
+        account_id: str,
+        kind: LatchKind,
+        *,
+        rule: str | None = None,
+        by: str,
+        reason: str,
+        clock: Clock,
+        attempt: Attempt | None = None,
     ) -> int:
-        """Lift every latch of that kind; the answer is their number."""
+        """Lift every latch of that kind, and of that rule where one is named; the answer is their number."""
         ...
 
 

@@ -13,6 +13,8 @@ from core.trade import Direction
 
 POWERS_OF_TEN: Final = 12  # of the largest and the smallest price or quantity
 
+DIGITS: Final = 28  # of a price or quantity; two of them multiply without rounding
+
 
 class Purpose(Enum):
     """What is asked for: to publish a signal, or to open a trade. A pause stops the first, a halt both."""
@@ -56,14 +58,23 @@ def need_order(
         ("take_profit", take_profit),
         ("quantity", quantity),
     ):
-        if value is not None and not (value.is_finite() and value > 0):
-            raise invalid(field, f"is {value}; a finite number above 0 is needed")
-        if value is not None and abs(value.adjusted()) > POWERS_OF_TEN:
-            raise invalid(field, f"is {value:.1e}; no price or quantity is beyond 1e{POWERS_OF_TEN} or its inverse")
+        need_number(field, value)
     if stop_loss is not None and entry is not None:
         need_stop(direction, entry, stop_loss)
     if take_profit is not None:
         _need_target(direction, entry if entry is not None else stop_loss, take_profit)
+
+
+def need_number(field: str, value: Decimal | None) -> None:
+    """Refuse a price or quantity that is not above zero or that no market has; None is absent."""
+    if value is None:
+        return
+    if not (value.is_finite() and value > 0):
+        raise invalid(field, f"is {str(value)[:40]}; a finite number above 0 is needed")
+    if abs(value.adjusted()) > POWERS_OF_TEN:
+        raise invalid(field, f"is {value:.1e}; no price or quantity is beyond 1e{POWERS_OF_TEN} or its inverse")
+    if len(value.as_tuple().digits) > DIGITS:
+        raise invalid(field, f"has {len(value.as_tuple().digits)} digits; {DIGITS} are the most")
 
 
 def need_stop(direction: Direction, entry: Decimal, stop_loss: Decimal) -> None:

@@ -78,6 +78,7 @@ class LiftLatchRequest:
     kind: LatchKind
     reason: str
     by: str
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

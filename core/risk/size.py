@@ -13,7 +13,7 @@ from decimal import ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from core.errors import invalid
 from core.risk.amount import EXACT, HUNDRED, UNIT, ZERO, up, usd
@@ -37,6 +37,9 @@ class Step:
         for field, value in (("size", self.size), ("minimum", self.minimum)):
             if not (value.is_finite() and value > 0):
                 raise invalid(f"step.{field}", f"is {value}; a number above 0 is needed")
+
+
+FINEST: Final = Step(Decimal("0.00000001"), Decimal("0.00000001"))  # of a market that names no increments
 
 
 @dataclass(frozen=True, slots=True)

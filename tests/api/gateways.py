@@ -72,6 +72,11 @@ class Running:
         answer: bytes = self.channel.unary_unary(method)(data, timeout=seconds, **options)
         return answer
 
+    def events(self, method: str, request: Message) -> list[bytes]:
+        """All answers of a gRPC stream, to its end."""
+        call: Any = self.channel.unary_stream  # Any: the stubs know no call without serializers
+        return list(call(f"/crpbot.v1.{method}")(request.SerializeToString(), timeout=10))
+
     def analyze(self, request: crpbot_pb2.AnalyzeRequest) -> crpbot_pb2.AnalyzeResponse:
         """The gRPC face's analysis."""
         return crpbot_pb2.AnalyzeResponse.FromString(self.call(ANALYZE, request))

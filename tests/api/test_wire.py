@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.wire import from_message, to_message
+from api.wire import PIECE, from_message, to_message, write_message
 from core.analysis import Analysis, AnalyzeRequest, Reading, TheoryField
 from core.errors import CrpbotError
 from core.risk.account import Account
 from core.risk.report import CheckTradeRequest
+from core.signal_requests import ListSignalsResponse
 from protos import crpbot_pb2
+from tests.core.decisions import decision
 from tests.operations import MESSAGE_SHAPES
 
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001  # hypothesis wants its bounds without a zone
@@ -132,3 +135,21 @@ def test_a_nested_message_that_must_be_there_is_missed_by_name() -> None:
             crpbot_pb2.Account(kind=crpbot_pb2.ACCOUNT_KIND_PAPER, book=crpbot_pb2.BOOK_PRIMARY, initial_capital="1"),
             Account,
         )
+
+
+async def test_a_long_list_is_written_in_pieces_between_which_others_run() -> None:
+    signals = tuple(decision(number) for number in range(3 * PIECE + 1))
+    page = ListSignalsResponse(signals, next_cursor=7)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.create_task(count_turns())
+    written = await write_message(page, crpbot_pb2.ListSignalsResponse)
+    other.cancel()
+    assert crpbot_pb2.ListSignalsResponse.FromString(written) == to_message(page, crpbot_pb2.ListSignalsResponse)
+    assert turns >= 3

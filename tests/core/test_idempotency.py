@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from core.adapters.ledger.audit import append_entry
 from core.adapters.ledger.chain import AuditEvent
-from core.adapters.ledger.idempotency import Idempotency, complete, hold
+from core.adapters.ledger.idempotency import Idempotency, complete, conclude, hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import INI_FILE
 from core.errors import Code, CrpbotError
@@ -26,6 +27,7 @@ from core.idempotency import (
     CLOCK_SKEW_MS,
     LEASE_MS,
     LONGEST_REQUEST_MS,
+    OLDEST_ANSWER,
     Attempt,
     Call,
     InFlight,
@@ -34,6 +36,7 @@ from core.idempotency import (
     Reused,
     Started,
     check_key,
+    refuse_expired,
     settled,
 )
 from core.risk.account import Moment
@@ -262,6 +265,45 @@ async def test_work_and_completion_are_stored_together_or_not_at_all(store: Idem
     assert await store.begin(CALL, after(1)) == Replay(b"answer")
 
 
+async def test_a_seal_stores_the_answer_with_the_effect_and_the_owner_may_still_add_to_it(
+    store: Idempotency, ledger: Ledger
+) -> None:
+    attempt = started(await store.begin(CALL, after(0)))
+    sealed = replace(attempt, seal=lambda answer: str(answer).encode()).answering(lambda number: f"{number} lifted")
+    assert sealed == attempt
+    for rolled_back in (True, False):
+        with contextlib.suppress(OSError):
+            async with ledger.writing() as connection:
+                await append_entry(connection, EVENT)
+                await conclude(connection, sealed, 3)
+                if rolled_back:
+                    raise OSError("disk full")
+        assert isinstance(await store.begin(CALL, after(1)), InFlight if rolled_back else Replay)
+    assert await store.begin(CALL, after(LEASE_MS)) == Replay(b"3 lifted")
+    await store.release(sealed)  # what is answered stays answered
+    assert await store.begin(CALL, after(LEASE_MS)) == Replay(b"3 lifted")
+    await store.finish(sealed, b"3 lifted, and how it stands")
+    assert await store.begin(CALL, after(LEASE_MS)) == Replay(b"3 lifted, and how it stands")
+
+
+async def test_without_a_key_or_a_seal_there_is_nothing_to_store(store: Idempotency, ledger: Ledger) -> None:
+    attempt = started(await store.begin(CALL, after(0)))
+    async with ledger.writing() as connection:
+        await conclude(connection, None, 3)
+        await conclude(connection, attempt.answering(str), 3)
+    assert isinstance(await store.begin(CALL, after(1)), InFlight)
+
+
+async def test_a_dead_attempt_cannot_conclude(store: Idempotency, ledger: Ledger) -> None:
+    dead = replace(started(await store.begin(CALL, after(0))), seal=lambda _answer: b"late")
+    started(await store.begin(CALL, after(LEASE_MS)))
+    with pytest.raises(CrpbotError, match="gone to a later attempt"):
+        async with ledger.writing() as connection:
+            await append_entry(connection, EVENT)
+            await conclude(connection, dead, None)
+    assert await ledger.audit_after(0, 10) == []
+
+
 async def test_nobody_takes_a_key_over_while_its_owner_stores_the_work(store: Idempotency, ledger: Ledger) -> None:
     attempt = started(await store.begin(CALL, after(0)))
     async with ledger.writing() as connection:
@@ -329,6 +371,13 @@ async def test_forgetting_works_in_batches(store: Idempotency, sql: Sql, ledger_
 async def test_nobody_may_forget_within_a_day(store: Idempotency) -> None:
     with pytest.raises(CrpbotError, match="retention"):
         await store.forget(after(0), retention=timedelta(hours=23))
+
+
+def test_what_was_stored_before_a_key_can_be_forgotten_is_an_answer_and_later_it_is_none() -> None:
+    refuse_expired("key", NOON, NOON + OLDEST_ANSWER - timedelta(milliseconds=1))
+    with pytest.raises(CrpbotError, match="choose a new key") as caught:
+        refuse_expired("key", NOON, NOON + OLDEST_ANSWER)
+    assert (caught.value.code, caught.value.reason) == (Code.INVALID_ARGUMENT, "KEY_EXPIRED")
 
 
 # what a key may be

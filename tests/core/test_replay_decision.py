@@ -22,7 +22,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.analysis import Reading
 from core.analyzers import Analyzer, find
-from core.case_file import read_case
+from core.case_file import read_case, write_case
 from core.fitted import Library, Shelf
 from core.market import Context, Windows, stack_windows
 from core.replay_decision import Machine, Replayed, replay_decision
@@ -31,7 +31,9 @@ from core.signal import Synthesis, Version
 from core.signal_ports import WholeSignal
 from core.trade import Book, Direction
 from serving.app import fit_folder
+from tests.core.decisions import decision, store
 from tests.core.replay_cases import FITTED, FITTED_ON, MACHINE, a_fit, decide_much, read_all, settings_of
+from tests.fakes import NOW, walk_candles
 
 LEAST = 50
 
@@ -328,9 +330,26 @@ def test_a_fit_that_was_replaced_since_is_named_and_one_that_was_altered_is_foun
     other = sample._replace(**{name: value * 0.9 for name, value in sample._asdict().items() if value.dtype == float})
     (newer,) = replay([whole], Shelf((a_fit(state=other, fitted_at=datetime.now(UTC)),)), MACHINE)
     assert newer.differences == ()
-    assert newer.remarks[0].startswith(f"{FITTED} was not computed again: fitted anew on ")
+    assert newer.remarks[0].startswith(f"{FITTED} was not computed again: it was fitted anew on ")
     (found,) = replay([whole], Shelf((a_fit(state=other),)), MACHINE)
     assert found.differences[0].startswith(f"{FITTED}.")
+
+
+def test_a_theory_that_was_not_fitted_at_the_decision_is_named_whenever_its_fit_says_it_was_made(
+    wholes: list[WholeSignal], shelf: Shelf
+) -> None:
+    whole = pick(wholes, lambda each: each.stored.signal.symbol == FITTED_ON and "case" in each.texts)
+    case, _ = read_case(whole.texts["case"])
+    said = Reading(FITTED, {}, 0.0, "", "not fitted yet; remedy: crpbot fit --interval 5m --symbol BTC-USD")
+    heard = Heard(
+        replace(case.analysis, readings=(said,)),
+        whole.candles[0],
+        whole.identities[0],
+        whole.stored.signal.timestamp,
+        exact=True,
+    )
+    (found,) = replay_readings([heard], shelf)
+    assert found == ((), (f"{FITTED} was not computed again: it had no fit then: {said.problem}",))
 
 
 def test_a_theory_that_is_no_more_is_named(wholes: list[WholeSignal]) -> None:
@@ -409,3 +428,20 @@ def test_a_decision_whose_candles_alone_were_forgotten_says_so(wholes: list[Whol
     (found,) = replay([replace(wholes[0], candles=())], shelf, MACHINE)
     assert (found.decision, found.readings, found.differences) == (None, None, ())
     assert found.remarks == ("its candles have been forgotten: nothing to replay it on",)
+
+
+async def test_a_ledger_names_its_decisions_in_order_and_each_windows_market(ledger: Ledger) -> None:
+    signals = Signals(ledger)
+    seen = [walk_candles(symbol) for symbol in ("ETH-USD", "BTC-USD")]
+    references = await signals.store_snapshots(seen, identity="synthetic-7", at=NOW)
+    (other,) = await signals.store_snapshots(seen[:1], identity="coinbase", at=NOW)
+    stored = [
+        await store(ledger, decision(number), snapshots=snapshots)
+        for number, snapshots in enumerate([references, (other,), ()])
+    ]
+    named = [(each.seq, each.signal.id, each.signal.symbol) for each in stored]
+    assert await signals.names(0, 500) == named
+    assert await signals.names(named[0][0], 1) == named[1:2]
+    assert await signals.names(named[-1][0], 500) == []
+    found = [(await signals.whole(signal_id)).identities for _, signal_id, _ in named]
+    assert found == [("synthetic-7", "synthetic-7"), ("coinbase",), ()]

@@ -228,6 +228,7 @@ def test_a_symbol_without_a_contract_is_for_paper_only() -> None:
     report = Report(NOON, CAPITAL, CAPITAL, CAPITAL, TODAY.isoformat(), 1)
     known = replace(facts(of=account(kind=AccountKind.REPORTED)), reports=(report,))
     assert rules(judged(known, asking(symbol="POL-USD"))) == [Rule.NOT_TRADABLE]
+    assert judged(known, asking(symbol="POL-USD", quantity=None)) == ()  # the account alone is asked, not the symbol
 
 
 def test_leverage_counts_every_position() -> None:

@@ -71,6 +71,13 @@ def test_a_latch_that_is_stored_is_not_told_again() -> None:
     assert not judged(replace(known, latches=tripped)).new_latches
 
 
+def test_the_breach_of_one_rule_does_not_hide_that_of_the_other() -> None:
+    known = replace(facts({YESTERDAY: -6000, TODAY: -4500}), latches=(latch(LatchKind.BREACH, DAILY, YESTERDAY),))
+    tripped = [(each.kind, each.rule) for each in judged(known).new_latches]
+    assert (LatchKind.BREACH, TOTAL) in tripped
+    assert (LatchKind.BREACH, DAILY) not in tripped
+
+
 @pytest.mark.parametrize("age", [-6, 61])
 def test_an_old_or_early_quote_is_stale_and_trips_nothing(age: int) -> None:
     known = facts({}, [trade(-6000)])
@@ -137,8 +144,38 @@ def test_a_position_nobody_named_claims_the_whole_room() -> None:
 
 
 def test_a_reported_loss_beyond_all_stops_counts() -> None:
-    known = replace(reported(told(equity=97_000)), open_trades=(trade(stop=49_500),))
-    assert judged(known).open_risk_usd == 3000
+    known = replace(reported(told(equity=99_500)), open_trades=(trade(stop=49_900),))
+    assert judged(known).open_risk_usd == 500
+
+
+@pytest.mark.parametrize(("equity", "named"), [(99_500, True), (100_500, True), (99_499, False), (100_501, False)])
+def test_an_equity_beyond_what_the_named_positions_float_at_hides_another(equity: int, *, named: bool) -> None:
+    state = judged(replace(reported(told(equity=equity)), open_trades=(trade(stop=49_900),)))
+    assert [each.trade for each in state.claims] == (["1"] if named else ["1", "unreported"])
+    assert (state.free_usd > 0) is named
+
+
+def test_a_small_account_may_differ_by_fifty_dollars() -> None:
+    small = replace(account(kind=AccountKind.REPORTED), initial_capital=usd(5_000))
+    known = replace(reported(told(5_000, 4_950, midnight=5_000)), account=small, open_trades=(trade(stop=49_990),))
+    assert len(judged(known).claims) == 1
+
+
+def test_without_a_fresh_price_nobody_says_that_a_position_is_missing() -> None:
+    known = replace(reported(told(equity=97_000)), open_trades=(trade(stop=49_900),))
+    state = assess(known, TWO_STEP, quotes(at=NOON - timedelta(seconds=61)), moment(), limits=PLAIN)
+    assert len(state.claims) == 1
+
+
+def test_a_trade_that_was_taken_claims_its_worst_case_and_makes_an_old_report_stale() -> None:
+    known = replace(reported(told(age=61)), taken=(trade(stop=49_500),))
+    state = judged(known)
+    assert state.open_risk_usd == 500
+    assert "while positions are open" in state.stale[0].detail
+    assert judged(replace(known, taken=(trade(-700, stop=49_900),))).open_risk_usd == 800
+    tolerant = replace(PLAIN, entry_tolerance_fraction=usd("0.005"))
+    assert assess(known, TWO_STEP, quotes(), moment(), limits=tolerant).open_risk_usd == 750
+    assert judged(replace(known, taken=(trade(stop=None),))).free_usd == 0
 
 
 def test_the_trailing_floor_of_a_reported_account_uses_its_midnights() -> None:

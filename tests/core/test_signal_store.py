@@ -289,7 +289,7 @@ async def test_a_decision_cannot_be_replaced_or_emptied_by_other_words(
 async def test_executed_goes_one_way_and_breaks_no_seal(ledger: Ledger, sql: Sql, signals: Signals) -> None:
     await store(ledger, decision())
     async with ledger.writing() as connection:
-        await mark_executed(connection, "signal-0")
+        await mark_executed(connection, "signal-0", at=NOON)
     assert (await signals.whole("signal-0")).stored.signal == decision(executed=True)
     with pytest.raises(DBAPIError, match="is append-only"):
         sql("UPDATE signals SET executed = false")

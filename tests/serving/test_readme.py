@@ -41,7 +41,7 @@ def moved(code: str, server: Server) -> str:
 
 
 def test_the_shell_examples_of_the_readme_run(server: Server) -> None:
-    curl, grpcurl, crpbot = code_blocks("README.md", "bash")
+    curl, grpcurl, crpbot, *_ = code_blocks("README.md", "bash")
     answer = json.loads(run(server, "bash", "-ec", moved(curl, server)))
     assert [analysis["symbol"] for analysis in answer["analyses"]] == ["BTC-USD", "ETH-USD"]
     assert {analysis["interval"] for analysis in answer["analyses"]} == {"15m"}
@@ -51,6 +51,21 @@ def test_the_shell_examples_of_the_readme_run(server: Server) -> None:
     tables = run(server, "bash", "-ec", crpbot)
     for word in ("BTC-USD", "ETH-USD", "hurst_exponent", "DATA_PROVIDER"):
         assert word in tables
+
+
+def test_the_signal_examples_of_the_readme_run(server: Server) -> None:
+    curl, crpbot = code_blocks("README.md", "bash")[3:]
+    first, again = (json.loads(run(server, "bash", "-ec", moved(curl, server))) for _ in range(2))
+    assert [signal["symbol"] for signal in first["signals"]] == ["BTC-USD"]
+    assert again == first
+    printed = run(server, "bash", "-ec", crpbot)
+    for word in ("BTC-USD", "daily_loss", "ftmo-2step-challenge", "kill switch pause", "news at 14:30"):
+        assert word in printed
+    assert "kill switch off" in printed.splitlines()[-1]
+    stored = json.loads(run(server, "crpbot", "signals", "--json"))
+    assert first["signals"][0]["id"] in [signal["id"] for signal in stored]
+    told = f"http://127.0.0.1:{server.http_port}/v1/signals/{first['signals'][0]['id']}/explanation"
+    assert json.loads(run(server, "curl", "-s", told))["sentences"]
 
 
 @pytest.mark.parametrize("example", code_blocks("README.md", "python"), ids=["sdk", "grpc"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,23 +15,38 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.adapters.ledger.audit import append_entry, lock_head
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.facts import ACCOUNT, read_facts, since, to_account, write_positions
-from core.adapters.ledger.idempotency import hold
+from core.adapters.ledger.idempotency import conclude, hold
+from core.adapters.ledger.kill import write_switch
 from core.adapters.ledger.latches import lift_latches, trip_latch
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.locks import lock_account
+from core.adapters.ledger.locks import lock_account, take_switch
 from core.adapters.ledger.risk_schema import account_reports, accounts, emissions
 from core.adapters.ledger.shared_read import SharedFacts
 from core.errors import Code, CrpbotError, invalid
 from core.idempotency import Attempt
 from core.money import to_units
-from core.risk.account import Account, AccountFacts, AccountKind, Clock, KillSwitch, Latch, LatchKind, Report
-from core.risk.booking import check_word
+from core.risk.account import (
+    Account,
+    AccountFacts,
+    AccountKind,
+    Clock,
+    KillLevel,
+    KillSwitch,
+    Latch,
+    LatchKind,
+    Report,
+)
+from core.risk.booking import MAX_WORD, check_word
 from core.risk.calendar import zone_of
 from core.risk.pack import DEFAULT_PACK, find_pack
 from core.trade import Book
 
 DEFAULT_CAPITAL: Final = Decimal(100_000)
 STARTED_BY: Final = "crpbot"
+BREACH_STOPPER: Final = "the breach of a firm's limit"
+ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LEAST_CAPITAL: Final = Decimal(1)  # US dollars: a limit of so many percent of it is an amount too
+MOST_TRADING_DAYS: Final = 100_000
 
 
 def default_accounts(at: datetime) -> tuple[Account, ...]:
@@ -82,6 +98,7 @@ class StoredAccounts:
                     f"id: there is an account {account.id!r}; choose another id",
                     reason="ACCOUNT_EXISTS",
                 )
+            await conclude(connection, attempt, account)
 
     async def facts(self, account_id: str, *, since_steady_ms: int) -> AccountFacts:
         """What the ledger knows, in one snapshot that began after the call. Callers at the same time share it."""
@@ -104,28 +121,56 @@ class StoredAccounts:
             told = {"balance": str(report.balance), "equity": str(report.equity), "day": report.midnight_day}
             event = AuditEvent(report.at, by, "account.report", f"account/{account_id}", told)
             await append_entry(connection, event)
+            await conclude(connection, attempt, report)
 
     async def trip(self, account_id: str, latch: Latch, *, by: str) -> bool:
-        """Store a limit that has tripped; False when it had tripped already."""
+        """Store a limit that has tripped; False when it had tripped already.
+
+        The breach of an account that is published halts everything in the same transaction: nobody can see one
+        without the other.
+        """
+        is_breach = latch.kind is LatchKind.BREACH
         async with self.ledger.writing() as connection:
-            await lock_account(connection, account_id)
-            return await trip_latch(connection, account_id, latch, by=by)
+            if is_breach:
+                await take_switch(connection)
+            account = await lock_account(connection, account_id)
+            is_new = await trip_latch(connection, account_id, latch, by=by)
+            if is_new and is_breach and account.book is Book.PRIMARY:
+                await write_switch(connection, _halt(account_id, latch))
+            return is_new
 
     async def lift(
-        self, account_id: str, kind: LatchKind, *, by: str, reason: str, clock: Clock, attempt: Attempt | None = None
+        self,
+        account_id: str,
+        kind: LatchKind,
+        *,
+        rule: str | None = None,
+        by: str,
+        reason: str,
+        clock: Clock,
+        attempt: Attempt | None = None,
     ) -> int:
-        """Lift every latch of that kind; the answer is their number."""
+        """Lift every latch of that kind, and of that rule where one is named; the answer is their number."""
+        if rule is not None:
+            check_word("rule", rule)
         check_word("by", by)
         check_word("reason", reason)
         async with self.ledger.writing() as connection:
             if attempt is not None:
                 await hold(connection, attempt)
             await lock_account(connection, account_id)
-            return await lift_latches(connection, account_id, kind, by=by, reason=reason, at=clock().at)
+            lifted = await lift_latches(connection, account_id, kind, rule=rule, by=by, reason=reason, at=clock().at)
+            await conclude(connection, attempt, lifted)
+            return lifted
 
     async def _read(self, account_id: str, since_steady_ms: int) -> AccountFacts:
         async with self.ledger.reading() as connection:
             return await read_facts(connection, account_id, since_steady_ms=since_steady_ms, forced=self.forced)
+
+
+def _halt(account_id: str, latch: Latch) -> KillSwitch:
+    words = f"{latch.rule} at {latch.value} against {latch.limit}: account {account_id}"
+    return KillSwitch(KillLevel.HALT, BREACH_STOPPER, words[:MAX_WORD], latch.at)
 
 
 async def _insert_account(connection: AsyncConnection, account: Account, *, by: str) -> bool:
@@ -152,16 +197,19 @@ async def _insert_account(connection: AsyncConnection, account: Account, *, by: 
 
 
 def _check_account(account: Account) -> None:
-    for name in ("id", "name", "pack"):
+    if not ACCOUNT_ID.fullmatch(account.id):
+        words = "1 to 64 letters, digits, dots, dashes and underlines are needed, a letter or digit first"
+        raise invalid("id", f"{account.id[:64]!r} is no plain name; {words}", reason="INVALID_WORD")
+    for name in ("name", "pack"):
         check_word(name, getattr(account, name))
     zone_of(account.time_zone)
-    if to_units(account.initial_capital, field="initial_capital") <= 0:
-        raise invalid("initial_capital", f"is {account.initial_capital}; more than 0 is needed")
+    if to_units(account.initial_capital, field="initial_capital") < to_units(LEAST_CAPITAL):
+        raise invalid("initial_capital", f"is {account.initial_capital}; {LEAST_CAPITAL} US dollar or more is needed")
 
 
 def _report_values(report: Report) -> dict[str, object]:
-    if report.trading_days < 0:
-        raise invalid("trading_days", f"is {report.trading_days}; 0 or more is needed")
+    if not 0 <= report.trading_days <= MOST_TRADING_DAYS:
+        raise invalid("trading_days", f"is {report.trading_days}; 0 to {MOST_TRADING_DAYS} is needed")
     if not _is_date(report.midnight_day):
         raise invalid("midnight_day", f"{report.midnight_day[:32]!r} is no date such as 2026-11-21")
     return {

@@ -54,6 +54,10 @@ class StoredDecisions:
         async with self.ledger.reading() as connection:
             return await find_slot(connection, account_id, symbols, slot)
 
+    async def several(self, ids: Sequence[str]) -> dict[str, StoredSignal]:
+        """What has been decided under these ids already."""
+        return await self.signals.several(ids)
+
     async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
         """The closed trades of each symbol's signals by variant and tier."""
         async with self.ledger.reading() as connection:

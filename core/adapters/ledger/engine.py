@@ -43,15 +43,18 @@ class Engines:
         await self.reader.dispose()
 
 
-def make_engines(address: URL, *, lock_timeout_seconds: float) -> Engines:
+def make_engines(address: URL, *, lock_timeout_seconds: float, durable: bool = True) -> Engines:
     """Engines that connect at their first use. Nobody waits longer than the lock time-out for a lock or a connection.
 
     SQLite allows one writer, so there is one writing connection: tasks queue for it in memory instead of polling
     the file's lock. Readers have connections of their own and see the last commit while a writer waits (WAL).
+    Where it need not be durable, as in a simulation that can be run again, SQLite does not wait for the disk.
     """
     if is_sqlite(address):
+        # FULL: an acknowledged commit survives a power cut
+        synchronous = "FULL" if durable else "OFF"
         return Engines(
-            writer=_sqlite_engine(address, 1, lock_timeout_seconds, begin="BEGIN IMMEDIATE", query_only=False),
+            writer=_sqlite_engine(address, 1, lock_timeout_seconds, begin="BEGIN IMMEDIATE", synchronous=synchronous),
             reader=_sqlite_engine(address, READERS, lock_timeout_seconds, begin="BEGIN", query_only=True),
         )
     engine = create_async_engine(
@@ -85,7 +88,13 @@ def make_blocking_engine(
 
 
 def _sqlite_engine(
-    address: URL, connections: int, lock_timeout_seconds: float, *, begin: str, query_only: bool
+    address: URL,
+    connections: int,
+    lock_timeout_seconds: float,
+    *,
+    begin: str,
+    query_only: bool = False,
+    synchronous: str = "FULL",
 ) -> AsyncEngine:
     engine = create_async_engine(
         address,
@@ -94,7 +103,7 @@ def _sqlite_engine(
         pool_timeout=lock_timeout_seconds,
         connect_args=_sqlite_arguments(lock_timeout_seconds),
     )
-    pragmas = {"foreign_keys": "ON", "query_only": "ON" if query_only else "OFF"}
+    pragmas = {"foreign_keys": "ON", "query_only": "ON" if query_only else "OFF", "synchronous": synchronous}
     if query_only:
         _configure_sqlite(engine.sync_engine, begin=_beginning(begin), pragmas=pragmas)
     else:
@@ -142,7 +151,6 @@ def _configure_sqlite(engine: Engine, *, begin: Begin, pragmas: dict[str, str]) 
 
     def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        # FULL: an acknowledged commit survives a power cut
         for name, value in {"synchronous": "FULL", **pragmas}.items():
             cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()

@@ -14,7 +14,20 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, and_, bindparam, cast, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    ScalarSelect,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy import union_all as all_of
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +40,7 @@ from core.adapters.ledger.risk_schema import (
     ledger_entries,
     trades,
 )
+from core.adapters.ledger.signals_schema import signals
 from core.canonical import read_canonical, write_canonical
 from core.errors import Code, CrpbotError, unknown
 from core.money import from_units
@@ -121,6 +135,10 @@ def _facts_query(dialect: str) -> CompoundSelect[str, str]:
             emission.account_id == account_id, emission.steady_ms > bindparam("since")
         ),
         part("report", *_REPORT).where(report.account_id == account_id, report.seq.in_(newest)),
+        part("taken", *_OPEN_TRADE)
+        .join_from(signals, trades, trade.signal_id == signals.c.id)
+        .where(trade.account_id == account_id, signals.c.account == account_id)
+        .where(signals.c.executed_at >= _newest_report_at(account_id)),
     )
 
 
@@ -170,6 +188,15 @@ def _is_latched(account_id: ColumnElement[str]) -> ColumnElement[bool]:
     )
 
 
+def _newest_report_at(account_id: ColumnElement[str]) -> ScalarSelect[datetime]:
+    """When the account was reported last. NULL, and so later than nothing, for one that never was: of a paper account
+    every trade is followed here.
+    """
+    report = account_reports.c
+    newest = select(report.at).where(report.account_id == account_id).order_by(report.seq.desc()).limit(1)
+    return newest.scalar_subquery()
+
+
 def _newest_reports(account_id: ColumnElement[str]) -> Select[int]:
     """The number of each day's newest report: one step of the index a day, though a day has hundreds of reports."""
     report, earlier = account_reports.c, account_reports.alias().c
@@ -190,11 +217,14 @@ def _facts(parts: Parts, forced: KillSwitch | None) -> AccountFacts:
     activity = [_instant(at) for at in (*(row[2] for row in opened), *(row[0] for row in parts["closed"])) if at]
     reports = tuple(_report(row) for row in sorted(parts.get("report", []), key=lambda row: row[4]))
     reported = reports[-1].positions if reports else ()  # what is open at the firm claims room like what is open here
+    # the paper trade may still wait, or have expired: the trader holds the real one
+    taken = {row[0]: replace(_open_trade(row), state=TradeState.OPEN) for row in parts.get("taken", [])}
+    waiting = sorted((row for row in parts.get("trade", []) if row[0] not in taken), key=lambda row: row[-1])
     return AccountFacts(
         account=account,
         days=_days(parts.get("day", []), opened),
         open_trades=(
-            *(_open_trade(row) for row in sorted(parts.get("trade", []), key=lambda row: row[-1])),
+            *(_open_trade(row) for row in waiting),
             *reported,
         ),
         latches=tuple(_latch(row) for row in sorted(parts.get("latch", []), key=lambda row: row[0])),
@@ -202,6 +232,7 @@ def _facts(parts: Parts, forced: KillSwitch | None) -> AccountFacts:
         kill_switch=forced or switch,
         last_activity_at=max(activity, default=None),
         reports=reports,
+        taken=tuple(taken.values()),
     )
 
 

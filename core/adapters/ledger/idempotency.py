@@ -59,9 +59,12 @@ class Idempotency:
         return InFlight(1.0)
 
     async def finish(self, attempt: Attempt, answer: bytes) -> None:
-        """Store the answer, unless a later attempt owns the key."""
+        """Store the answer, also in place of what `conclude` stored; not when a later attempt owns the key."""
+        owned = and_(_named(attempt.call), _keys.owner == attempt.owner, _keys.state.in_(("started", "done")))
         async with self.ledger.writing() as connection:
-            await complete(connection, attempt, answer)
+            statement = update(idempotency_keys).where(owned).values(state="done", answer=answer)
+            if (await connection.execute(statement)).rowcount != 1:
+                raise lease_lost(attempt)
 
     async def release(self, attempt: Attempt) -> None:
         """Give the key back after a failure, so that the client need not wait for the lease. Never fails an owner."""
@@ -142,6 +145,12 @@ async def complete(connection: AsyncConnection, attempt: Attempt, answer: bytes)
     statement = update(idempotency_keys).where(_owned(attempt)).values(state="done", answer=answer)
     if (await connection.execute(statement)).rowcount != 1:
         raise lease_lost(attempt)
+
+
+async def conclude(connection: AsyncConnection, attempt: Attempt | None, answer: object) -> None:
+    """Store the answer of a call in the transaction of its effect: once that has happened, no retry does it again."""
+    if attempt is not None and attempt.seal is not None:
+        await complete(connection, attempt, attempt.seal(answer))
 
 
 async def _forget_batch(connection: AsyncConnection, moment: Moment, retention: timedelta) -> int:

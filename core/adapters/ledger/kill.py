@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.audit import append_entry
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.facts import read_switch
-from core.adapters.ledger.idempotency import hold
+from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.locks import take_switch
 from core.adapters.ledger.risk_schema import kill_switch
@@ -25,6 +26,15 @@ _SWITCH = select(kill_switch.c.level, kill_switch.c.set_by, kill_switch.c.reason
 def forced_switch(at: datetime) -> KillSwitch:
     """The switch of a server that was started with KILL_SWITCH=true: whatever the database says, it is halted."""
     return KillSwitch(KillLevel.HALT, "KILL_SWITCH", "the server was started with KILL_SWITCH=true", at, forced=True)
+
+
+async def write_switch(connection: AsyncConnection, wanted: KillSwitch) -> None:
+    """Set it inside the caller's transaction, which has taken the switch, with an entry in the audit log."""
+    before = read_switch((await connection.execute(_SWITCH)).all())
+    values = {"level": wanted.level.value, "set_by": wanted.by, "reason": wanted.reason, "at": wanted.at}
+    await connection.execute(update(kill_switch).values(values))
+    detail = {"before": before.level.value, "level": wanted.level.value, "reason": wanted.reason}
+    await append_entry(connection, AuditEvent(wanted.at, wanted.by, "kill_switch.set", "kill_switch", detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,8 @@ class StoredSwitch:
             if attempt is not None:
                 await hold(connection, attempt)
             await take_switch(connection)
-            before = read_switch((await connection.execute(_SWITCH)).all())
-            at = clock().at
-            values = {"level": level.value, "set_by": by, "reason": reason, "at": at}
-            await connection.execute(update(kill_switch).values(values))
-            detail = {"before": before.level.value, "level": level.value, "reason": reason}
-            await append_entry(connection, AuditEvent(at, by, "kill_switch.set", "kill_switch", detail))
-        return self.forced or KillSwitch(level, by, reason, at)
+            wanted = KillSwitch(level, by, reason, clock().at)
+            await write_switch(connection, wanted)
+            answer = self.forced or wanted
+            await conclude(connection, attempt, answer)
+        return answer

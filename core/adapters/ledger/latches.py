@@ -21,7 +21,11 @@ async def trip_latch(connection: AsyncConnection, account_id: str, latch: Latch,
     lifting = latches.alias().c
     lifted = select(lifting.seq).where(lifting.account_id == account_id, lifting.lifts == _latch.seq)
     same = select(_latch.seq).where(
-        _latch.account_id == account_id, _latch.kind == latch.kind.value, _latch.lifts.is_(None), ~lifted.exists()
+        _latch.account_id == account_id,
+        _latch.kind == latch.kind.value,
+        _latch.rule == latch.rule,  # the breach of one rule does not hide that of the other
+        _latch.lifts.is_(None),
+        ~lifted.exists(),
     )
     if latch.kind is LatchKind.DAILY_STOP:
         same = same.where(_latch.day == latch.day)
@@ -47,9 +51,19 @@ async def trip_latch(connection: AsyncConnection, account_id: str, latch: Latch,
 
 
 async def lift_latches(
-    connection: AsyncConnection, account_id: str, kind: LatchKind, *, by: str, reason: str, at: datetime
+    connection: AsyncConnection,
+    account_id: str,
+    kind: LatchKind,
+    *,
+    rule: str | None = None,
+    by: str,
+    reason: str,
+    at: datetime,
 ) -> int:
-    """Lift those of that kind inside the caller's transaction, which holds the account; the answer is their number."""
+    """Lift those of that kind, and of that rule where one is named; the answer is their number.
+
+    Inside the caller's transaction, which holds the account.
+    """
     lifting = latches.alias().c
     lifted = select(lifting.seq).where(lifting.account_id == account_id, lifting.lifts == _latch.seq)
     query = (
@@ -57,6 +71,8 @@ async def lift_latches(
         .where(_latch.account_id == account_id, _latch.kind == kind.value, _latch.lifts.is_(None), ~lifted.exists())
         .order_by(_latch.seq)
     )
+    if rule is not None:
+        query = query.where(_latch.rule == rule)
     tripped = (await connection.execute(query)).all()
     for row in tripped:
         values = {**row._mapping, "lifts": row.seq, "kind": kind.value, "at": at, "set_by": by, "reason": reason}

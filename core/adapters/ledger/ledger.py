@@ -58,13 +58,16 @@ class Ledger:
         self._turns: dict[str, asyncio.Lock] = {}
 
     @classmethod
-    async def open(cls, url: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Self:
-        """Connect and check. A ledger that is missing, damaged, or of another schema is refused with the remedy."""
+    async def open(cls, url: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS, durable: bool = True) -> Self:
+        """Connect and check. A ledger that is missing, damaged, or of another schema is refused with the remedy.
+
+        Only one that can be made again, such as a simulation's, may be opened without waiting for the disk.
+        """
         address = parse_address(url)
         require_sqlite_file(address)
         await asyncio.to_thread(check_sqlite_file, address)
         known = await asyncio.to_thread(known_revisions)
-        engines = make_engines(address, lock_timeout_seconds=lock_timeout_seconds)
+        engines = make_engines(address, lock_timeout_seconds=lock_timeout_seconds, durable=durable)
         ledger = cls(address, engines, known, patience_seconds=lock_timeout_seconds)
         try:
             await ledger.check()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.audit import append_entry, lock_head
 from core.adapters.ledger.chain import AuditEvent
+from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import MAX_PAGE, MAX_SEQ, Ledger
 from core.adapters.ledger.schema import audit_log
 from core.adapters.ledger.signal_rows import Row, from_row, seal_row
@@ -20,6 +21,7 @@ from core.adapters.ledger.signal_tail import SignalTail
 from core.adapters.ledger.signal_texts import day_of, delete_texts_batch, read_texts
 from core.adapters.ledger.signals import (
     find_signal,
+    find_signals,
     list_signals,
     mark_executed,
     newest_seq,
@@ -29,11 +31,12 @@ from core.adapters.ledger.signals import (
 )
 from core.adapters.ledger.snapshots import delete_snapshots_batch, read_identity, read_snapshot, store_snapshot
 from core.errors import Code, CrpbotError, invalid
+from core.idempotency import Attempt
 from core.market import Candles
 from core.risk.account import Clock
 from core.signal_ports import WholeSignal
 from core.signal_store import EVERYTHING, SignalFilter, SignalPage, SnapshotReference, StoredSignal
-from core.trade import Direction
+from core.trade import Book, Direction
 
 EXECUTED: Final = "signal.execute"
 SHOWN: Final = 64  # characters of an id that somebody sent
@@ -53,6 +56,11 @@ class Signals:
         if found is None:
             raise _unknown(signal_id)
         return found
+
+    async def several(self, ids: Sequence[str]) -> dict[str, StoredSignal]:
+        """Those decisions of these ids that are there, by id."""
+        async with self._ledger.reading() as connection:
+            return await find_signals(connection, ids)
 
     async def list(
         self,
@@ -99,24 +107,37 @@ class Signals:
         async with self._ledger.reading() as connection:
             return await newest_seq(connection)
 
-    def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncIterator[StoredSignal]:
+    def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncGenerator[StoredSignal, None]:
         """Every decision after that number, then each new one as it is stored."""
         return self._tail.follow(after_seq, wanted=wanted)
 
-    async def mark_executed(self, signal_id: str, *, by: str, clock: Clock) -> StoredSignal:
+    async def mark_executed(
+        self, signal_id: str, *, by: str, clock: Clock, attempt: Attempt | None = None
+    ) -> StoredSignal:
         """Note that the trader took it, once; the answer is the decision with its mark."""
         async with self._ledger.writing() as connection:
+            if attempt is not None:
+                await hold(connection, attempt)
             await lock_head(connection)
             found = await find_signal(connection, signal_id)
             if found is None:
                 raise _unknown(signal_id)
+            if found.signal.book is not Book.PRIMARY:
+                detail = (
+                    f"signal_id: {found.signal.id} is of the {found.signal.book.value} book, which only compares; "
+                    "what was not published cannot be taken"
+                )
+                raise CrpbotError(Code.FAILED_PRECONDITION, detail, reason="NOT_PUBLISHED")
             if found.signal.direction is Direction.HOLD:
                 detail = f"signal_id: {found.signal.id} says HOLD, so there is nothing to execute"
                 raise CrpbotError(Code.FAILED_PRECONDITION, detail, reason="NOTHING_TO_EXECUTE")
             if not found.signal.executed:
-                await mark_executed(connection, signal_id)
-                await append_entry(connection, AuditEvent(clock().at, by, EXECUTED, found.signal.id, {}))
-        return replace(found, signal=replace(found.signal, executed=True))
+                at = clock().at
+                await mark_executed(connection, signal_id, at=at)
+                await append_entry(connection, AuditEvent(at, by, EXECUTED, found.signal.id, {}))
+            marked = replace(found, signal=replace(found.signal, executed=True))
+            await conclude(connection, attempt, marked.signal)
+        return marked
 
     async def store_snapshots(
         self, candles: Sequence[Candles], *, identity: str, at: datetime

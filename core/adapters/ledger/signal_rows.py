@@ -103,7 +103,7 @@ def seal_row(row: Row, detail: str) -> str:
     sealed = {
         name: instant_text(value, field=name) if isinstance(value, datetime) else value
         for name, value in row.items()
-        if name not in {"executed", "audit_seq", "signal_type", "variant_key", "detail"}
+        if name not in {"executed", "executed_at", "audit_seq", "signal_type", "variant_key", "detail"}
     }
     return sha256(canonical_json({**sealed, "detail": detail}, field="signal").encode("ascii")).hexdigest()
 

@@ -7,7 +7,7 @@ sleep until there is something behind their cursor, and read it a page at a time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -37,7 +37,7 @@ class SignalTail:
         self._listeners = 0
         self._enough = asyncio.Event()
 
-    async def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncIterator[StoredSignal]:
+    async def follow(self, after_seq: int, *, wanted: SignalFilter = EVERYTHING) -> AsyncGenerator[StoredSignal, None]:
         """Every decision after that audit number, stored already or in the future, in order, each once.
 
         Ends when the caller closes or cancels it. Resume with the `seq` of the last decision that was dealt with.

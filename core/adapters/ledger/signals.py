@@ -59,6 +59,12 @@ async def find_signal(connection: AsyncConnection, signal_id: str) -> StoredSign
     return await _find(connection, _column.id == signal_id)
 
 
+async def find_signals(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, StoredSignal]:
+    """Those decisions of these ids that are there, by id."""
+    rows = (await connection.execute(select(signals).where(_column.id.in_(ids)))).mappings().all()
+    return {stored.signal.id: stored for stored in await _load(connection, rows)}
+
+
 async def find_decided(
     connection: AsyncConnection,
     *,
@@ -72,9 +78,9 @@ async def find_decided(
     return await _find(connection, _same_slot(account, symbol, slot, strategy=strategy, variant=variant))
 
 
-async def mark_executed(connection: AsyncConnection, signal_id: str) -> None:
+async def mark_executed(connection: AsyncConnection, signal_id: str, *, at: datetime) -> None:
     """Note that a trade came of it: the one thing about a stored decision that changes, and only this way round."""
-    await connection.execute(update(signals).where(_column.id == signal_id).values(executed=True))
+    await connection.execute(update(signals).where(_column.id == signal_id).values(executed=True, executed_at=at))
 
 
 async def signals_after(

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from core.adapters.ledger.columns import Instant, LargeInteger, metadata
 
 EMITTED = text("book = 'primary' AND direction <> 'HOLD'")
+TAKEN = text("executed_at IS NOT NULL")
 
 signals = Table(
     "signals",
@@ -69,6 +70,7 @@ signals = Table(
     Column("change_24h_percent", Double),
     Column("ftmo_compliant", Boolean, nullable=False),
     Column("executed", Boolean, nullable=False),
+    Column("executed_at", Instant),
     Column("degraded", Boolean, nullable=False),
     Column("synthetic", Boolean, nullable=False),
     Column("source", Text, nullable=False),
@@ -102,6 +104,7 @@ signals = Table(
         postgresql_where=EMITTED,
     ),
     Index("ix_signals_timestamp", "timestamp"),
+    Index("ix_signals_account_executed_at", "account", "executed_at", sqlite_where=TAKEN, postgresql_where=TAKEN),
     Index("ix_signals_symbol_audit_seq", "symbol", "audit_seq"),
 )
 

@@ -27,7 +27,7 @@ from core.signal_requests import (
 from core.signal_store import SignalFilter
 from core.trade import Book
 
-MAX_PAGE: Final = 100  # reading so many holds the gateway's loop 8 ms, measured; 500 held it 75
+MAX_PAGE: Final = 100  # reading so many held the gateway's loop 8 to 13 ms; writing 500 over gRPC held it 75
 PAGE: Final = 50
 
 

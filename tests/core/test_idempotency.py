@@ -124,6 +124,13 @@ async def store_work(ledger: Ledger, attempt: Attempt, failure: Exception | None
             raise failure
 
 
+async def conclude_work(ledger: Ledger, attempt: Attempt) -> None:
+    """One transaction of a store that is given a seal."""
+    async with ledger.writing() as connection:
+        await append_entry(connection, EVENT)
+        await conclude(connection, attempt, None)
+
+
 @pytest.fixture
 def store(ledger: Ledger) -> Idempotency:
     return Idempotency(ledger)
@@ -298,9 +305,7 @@ async def test_a_dead_attempt_cannot_conclude(store: Idempotency, ledger: Ledger
     dead = replace(started(await store.begin(CALL, after(0))), seal=lambda _answer: b"late")
     started(await store.begin(CALL, after(LEASE_MS)))
     with pytest.raises(CrpbotError, match="gone to a later attempt"):
-        async with ledger.writing() as connection:
-            await append_entry(connection, EVENT)
-            await conclude(connection, dead, None)
+        await conclude_work(ledger, dead)
     assert await ledger.audit_after(0, 10) == []
 
 

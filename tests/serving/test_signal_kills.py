@@ -158,14 +158,14 @@ async def count_verified(folder: Path) -> int:
 def stored(gateway: Gateway) -> list[Json]:
     """Every decision."""
     found: list[Json] = []
-    path = "/v1/signals?limit=500"
+    path = "/v1/signals?limit=100"
     while True:
         status, page = gateway.get(path)
         assert status == 200, page
         found += page["signals"]
         if page["next_cursor"] is None:
             return found
-        path = f"/v1/signals?limit=500&cursor={page['next_cursor']}"
+        path = f"/v1/signals?limit=100&cursor={page['next_cursor']}"
 
 
 def test_after_twenty_kills_every_acknowledged_signal_is_there_and_the_chain_holds(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_ccxt_row_holds_numbers_only() -> None:
     assert caught.value.detail == "ccxt.0.rows.1.1: is not a number"
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-sNaN", "ten", "", " 1", "1_0", "1e999", "1" * 40, "１"])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-sNaN", "ten", "", " 1", "1_0", "1e999", "１"])
 def test_a_text_that_is_no_decimal_is_refused_by_name(text: str) -> None:
     message = crpbot_pb2.CheckTradeRequest(symbol="BTC-USD", direction=crpbot_pb2.DIRECTION_BUY, stop_loss=text)
     with pytest.raises(CrpbotError, match="stop_loss"):

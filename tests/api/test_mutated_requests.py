@@ -55,16 +55,15 @@ def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int)
             limits(given(operation.as_strategy(generation_mode=mode))(send_twice))()
     assert statuses.total() >= 3 * count, statuses
     assert count < MANY or statuses.total() >= 1_000, statuses
-    assert {400, 404, 422} <= set(statuses), statuses
+    assert {400, 422} <= set(statuses), statuses  # a name that nobody knows (404) is drawn too seldom to be asked for
     running.assert_alive()
 
 
 @pytest.mark.parametrize("path", ["/v1/theories", "/health/live", "/health/ready", "/metrics", "/openapi.json"])
 def test_other_methods_and_stray_parameters_do_no_harm(running: Running, path: str) -> None:
+    fine = 422 if path.startswith("/v1/") else 200  # an operation refuses a parameter that it does not know
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         answer = running.rest.request(method, path, params={"a": "\x00", "é": "%ff"}, content=b"\x00")
-        assert answer.status_code in (
-            (422, 405) if path.startswith("/v1/") else (200, 405)
-        )  # ours refuse what they do not know
-        assert (answer.status_code == 200) == (method == "GET" or (method == "HEAD" and path == "/openapi.json"))
+        assert answer.status_code in (fine, 405)
+        assert (answer.status_code == fine) == (method == "GET" or (method == "HEAD" and path == "/openapi.json"))
     running.assert_alive()

@@ -54,7 +54,10 @@ MISTAKES = {
     "unknown symbol": Mistake({"symbol": "BTC-EUR"}, UNFOUND, "UNKNOWN_SYMBOL", "symbol", "'BTC-EUR'; known are BTC"),
     "empty symbol": Mistake({"symbol": ""}, UNFOUND, "UNKNOWN_SYMBOL", "symbol", "''"),
     "unknown among symbols": Mistake(
-        {"symbols": ["BTC-USD", "X" * 5_000]}, UNFOUND, "UNKNOWN_SYMBOL", "symbols.1", f"'{'X' * 64}'"
+        {"symbols": ["BTC-USD", "X" * 200]}, UNFOUND, "UNKNOWN_SYMBOL", "symbols.1", f"'{'X' * 64}'"
+    ),
+    "endless among symbols": Mistake(
+        {"symbols": ["BTC-USD", "X" * 5_000]}, INVALID, "INVALID_FIELD", "symbols.1", "256"
     ),
     "symbol twice": Mistake(
         {"symbol": "BTC-USD", "symbols": ["btc/usd"]}, INVALID, "INVALID_FIELD", "symbols.0", "BTC-USD is asked"
@@ -74,7 +77,7 @@ MISTAKES = {
     "window too large": Mistake(
         {"symbol": "BTC-USD", "window": 2_001}, INVALID, "INVALID_FIELD", "window", "2001 is not between"
     ),
-    "negative window": Mistake({"symbol": "BTC-USD", "window": -1}, INVALID, "INVALID_FIELD", "window", "-1 is not"),
+    "negative window": Mistake({"symbol": "BTC-USD", "window": -1}, INVALID, "INVALID_FIELD", "window", "is -1; 0 to"),
     "65 windows": Mistake(
         {"candles": [{**OWN, "open_times_ms": []}] * 65}, INVALID, "INVALID_FIELD", "symbols", "65 windows in one call"
     ),

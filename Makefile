@@ -77,6 +77,8 @@ bench: .venv/.installed-dev ## measure: theories against libraries, gateway agai
 	@$(BIN)/python -m bench.features
 	@$(BIN)/python -m bench.fetch
 	@$(BIN)/python -m bench.analyze
+	@$(BIN)/python -m bench.signals
+	@$(BIN)/python -m bench.races
 	@$(BIN)/python -m bench.gateway
 
 loadtest: .venv/.installed-dev ## 30 s of load on a server of its own, with a table at the end

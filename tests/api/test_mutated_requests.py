@@ -55,7 +55,8 @@ def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int)
             limits(given(operation.as_strategy(generation_mode=mode))(send_twice))()
     assert statuses.total() >= 3 * count, statuses
     assert count < MANY or statuses.total() >= 1_000, statuses
-    assert {400, 422} <= set(statuses), statuses  # a name that nobody knows (404) is drawn too seldom to be asked for
+    # a name that is fit to be sent and that nobody knows (404) is drawn too seldom to be asked for among a few
+    assert ({400, 404, 422} if count >= MANY else {400, 422}) <= set(statuses), statuses
     running.assert_alive()
 
 

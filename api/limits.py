@@ -57,8 +57,9 @@ def _choose(name: str, hint: Any) -> Check | None:
     if is_dataclass(hint):
         return lambda value, path: _check_fields(value, f"{path}.")
     if hint is int:
-        limit = MAX_NUMBER if name in NUMBERS else MAX_WHOLE
-        return lambda value, path: _check_whole(value, path, limit)
+        # a number of the chain has no other bounds; those of other fields are named by whoever knows them
+        low, high = (0, MAX_NUMBER) if name in NUMBERS else (-MAX_WHOLE, MAX_WHOLE)
+        return lambda value, path: _check_whole(value, path, low, high)
     simple: dict[Any, Check] = {str: _check_text, Decimal: _check_decimal, datetime: _check_instant}
     return simple.get(hint)
 
@@ -75,10 +76,10 @@ def _check_text(text: str, path: str) -> None:
         raise invalid(path, f"{text[:SHOWN_CHARACTERS]!a} holds a character that cannot be printed; leave it out")
 
 
-def _check_whole(value: int, path: str, limit: int) -> None:
-    if not 0 <= value <= limit:
-        shown = value if -limit <= value <= limit else f"{'-' if value < 0 else ''}{abs(value).bit_length()} bits long"
-        raise invalid(path, f"is {shown}; 0 to {limit} is allowed")
+def _check_whole(value: int, path: str, low: int, high: int) -> None:
+    if not low <= value <= high:
+        shown = value if -high <= value <= high else f"{'-' if value < 0 else ''}{abs(value).bit_length()} bits long"
+        raise invalid(path, f"is {shown}; {low} to {high} is allowed")
 
 
 def _check_decimal(value: Decimal, path: str) -> None:

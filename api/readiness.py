@@ -26,17 +26,19 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The answer of /health/ready."""
+    """The answer of /health/ready. `mode` is what follows from a signal: dryrun, or live."""
 
     ready: bool
+    mode: str
     conditions: tuple[Condition, ...]
 
 
 class Readiness:
     """Asks every part the gateway depends on. Draining makes it not ready at once."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], *, mode: str = "dryrun") -> None:
         self._checks = checks
+        self._mode = mode
         self.draining = False
 
     async def check(self) -> Health:
@@ -45,7 +47,8 @@ class Readiness:
         conditions = [Condition(name, problem) for name, problem in zip(self._checks, problems, strict=True)]
         if self.draining:
             conditions.append(Condition("gateway", "is stopping and takes no new work"))
-        return Health(all(condition.problem is None for condition in conditions), tuple(conditions))
+        is_ready = all(condition.problem is None for condition in conditions)
+        return Health(is_ready, self._mode, tuple(conditions))
 
 
 async def _ask(name: str, check: Check) -> str | None:

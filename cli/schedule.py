@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -88,6 +88,7 @@ class Work:
 
 def _work(work: Work, clock: Clock, lock: SchedulerLock, before: LastScan | None) -> None:
     limits = _wait_for_limits(work.client, work.order.account, clock)
+    _stop_if_live(work.mode, [work.client.ready().get("mode")])
     looser = find_looser(work.order.expected, limits)
     if looser:
         raise CrpbotError(Code.FAILED_PRECONDITION, "; ".join(looser), reason="LIMITS_DIFFER")
@@ -97,7 +98,7 @@ def _work(work: Work, clock: Clock, lock: SchedulerLock, before: LastScan | None
     def tell(happening: Happening) -> None:
         work.watcher.tell(happening)
         if isinstance(happening, Scanned):
-            _stop_if_live(work.mode, happening)
+            _stop_if_live(work.mode, (signal["runtime_mode"] for signal in happening.signals))
             statistics.count(happening)
             statistics.spend = _spend(work.client)
             work.watcher.sum_up(statistics, scheduler.tally)
@@ -184,9 +185,9 @@ def _start(work: Work, limits: Limits) -> Start:
     )
 
 
-def _stop_if_live(mode: str, scanned: Scanned) -> None:
-    """A server on another machine tells its mode only with its signals."""
-    problem = find_live(mode, scanned.signals)
+def _stop_if_live(mode: str, told: Iterable[str | None]) -> None:
+    """A server on another machine tells its mode when asked, and with each signal: it may have been started anew."""
+    problem = find_live(mode, told)
     if problem is not None:
         raise CrpbotError(Code.FAILED_PRECONDITION, problem, reason="MODES_DIFFER")
 

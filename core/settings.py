@@ -130,6 +130,9 @@ class Database(Section):
     )
 
 
+HOURLY_SIGNALS: Final = {"conservative": 3, "aggressive": 20}
+
+
 class Decision(Section):
     """When readings become a signal."""
 
@@ -145,8 +148,8 @@ class Decision(Section):
     confidence_threshold: Annotated[float, Named("CONFIDENCE_THRESHOLD")] = Field(
         0.65, ge=0.55, le=1.0, description="Confidence from which a signal is given; below 0.55 it would have no tier."
     )
-    max_signals_per_hour: Annotated[int, Named("MAX_SIGNALS_PER_HOUR")] = Field(
-        3, ge=1, le=60, description="Signals in any 60 minutes."
+    max_signals_per_hour: Annotated[int | None, Named("MAX_SIGNALS_PER_HOUR")] = Field(
+        None, ge=1, le=60, description="Signals in any 60 minutes; unset means 3, or 20 where the mode is aggressive."
     )
     max_signals_per_hour_high: Annotated[int | None, Named("MAX_SIGNALS_PER_HOUR_HIGH")] = Field(
         None, ge=1, le=60, description="High-confidence signals in any 60 minutes; unset means no limit of their own."
@@ -154,6 +157,11 @@ class Decision(Section):
     ensemble_weights: Annotated[EnsembleWeights, Named("ENSEMBLE_WEIGHTS")] = Field(
         Weights(0.35, 0.40, 0.25), description="Weights of LSTM, Transformer and PPO in the ensemble."
     )
+
+    @property
+    def signals_per_hour(self) -> int:
+        """The limit that holds. It belongs to the account: a request that asks for the other mode does not widen it."""
+        return self.max_signals_per_hour or HOURLY_SIGNALS[self.mode]
 
 
 class Risk(Section):

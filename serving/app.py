@@ -175,7 +175,7 @@ async def run_gateway(settings: Settings) -> None:
     product = await build_product(settings, desk=desk, source=source, ledger=ledger, library=library, metrics=metrics)
     gateway = Gateway(
         product.operations,
-        readiness=Readiness(checks),
+        readiness=Readiness(checks, mode=settings.runtime.mode),
         metrics=metrics,
         http=Address(settings.http.host, settings.http.port),
         grpc=Address(settings.grpc.host, settings.grpc.port),

@@ -44,7 +44,7 @@ def forced_switch(settings: Settings) -> KillSwitch | None:
 def build_limits(settings: Settings) -> Limits:
     """The house's limits as they are set."""
     return Limits(
-        max_signals_per_hour=settings.decision.max_signals_per_hour,
+        max_signals_per_hour=settings.decision.signals_per_hour,
         max_high_confidence_per_hour=settings.decision.max_signals_per_hour_high,
         risk_percent=settings.risk.risk_percent,
         max_open_risk_percent=settings.risk.max_open_risk_percent,

@@ -165,6 +165,7 @@ class FakeSignals:
 
     template: Signal = HOLD
     hourly: int = 3
+    mode: RuntimeMode | None = None  # as readiness tells it; None: that of its signals
     faults: list[Fault] = field(default_factory=list)
     on_call: Callable[[], None] = lambda: None
     calls: list[Call] = field(default_factory=list)
@@ -262,6 +263,8 @@ class FakeSignals:
         parameters = dict(parse_qsl(address.query))
         self.asked.append((address.path, dict(parameters)))
         match address.path:
+            case "/health/ready":
+                send(handler, 200, {"ready": True, "mode": (self.mode or self.template.runtime_mode).value, "conditions": []})
             case "/v1/risk":
                 window = Window("signals_per_hour", 0, self.hourly, None)
                 send(handler, 200, {"windows": [adapter(Window).dump_python(window, mode="json")]})

@@ -10,6 +10,8 @@ from core.risk.proposal import need_number
 from core.risk.requests import ReportAccountRequest, ReportedPosition
 from core.trade import Direction
 
+MOST_DAYS = 36_525  # a century: more is a typing error
+
 
 def read_report(request: ReportAccountRequest, account: Account, facts: AccountFacts, now: Moment) -> Report:
     """What was told, completed by what was told before: the midnight balance holds for its day, the days add up."""
@@ -23,6 +25,8 @@ def read_report(request: ReportAccountRequest, account: Account, facts: AccountF
                 f"is not known for {day} ({account.time_zone}): tell the balance at that day's midnight once",
             )
         midnight = before.midnight_balance
+    if request.trading_days is not None and not 0 <= request.trading_days <= MOST_DAYS:
+        raise invalid("trading_days", f"is {request.trading_days}; 0 to {MOST_DAYS} is allowed")
     days = request.trading_days if request.trading_days is not None else (before.trading_days if before else 0)
     return Report(
         at=now.at,

@@ -77,7 +77,9 @@ MISTAKES = {
     "window too large": Mistake(
         {"symbol": "BTC-USD", "window": 2_001}, INVALID, "INVALID_FIELD", "window", "2001 is not between"
     ),
-    "negative window": Mistake({"symbol": "BTC-USD", "window": -1}, INVALID, "INVALID_FIELD", "window", "is -1; 0 to"),
+    "negative window": Mistake(
+        {"symbol": "BTC-USD", "window": -1}, INVALID, "INVALID_FIELD", "window", "-1 is not between 200 and 2000"
+    ),
     "65 windows": Mistake(
         {"candles": [{**OWN, "open_times_ms": []}] * 65}, INVALID, "INVALID_FIELD", "symbols", "65 windows in one call"
     ),

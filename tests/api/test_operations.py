@@ -50,7 +50,7 @@ def counted(running: Running, **labels: str) -> float:
 def test_a_healthy_gateway_is_alive_and_ready(running: Running) -> None:
     assert running.rest.get("/health/live").json() == {"status": "alive"}
     ready = running.rest.get("/health/ready")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "conditions": []})
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "mode": "dryrun", "conditions": []})
     assert [grpc_health(running, service) for service in ("", SERVICE)] == [HEALTH.SERVING] * 2
 
 

@@ -123,17 +123,18 @@ def test_live_must_be_said_twice(fake: FakeSignals, crpbot: Crpbot) -> None:
     assert twice.returncode == 0, twice.stderr
 
 
-def test_a_live_server_is_told_apart_before_the_first_call_or_ends_the_scheduler(
-    fake: FakeSignals, crpbot: Crpbot
+@pytest.mark.parametrize(("told", "calls"), [(None, 0), (RuntimeMode.DRYRUN, 1)])
+def test_a_live_server_is_told_apart_before_the_first_call_and_one_that_became_live_ends_the_scheduler(
+    fake: FakeSignals, crpbot: Crpbot, told: RuntimeMode | None, calls: int
 ) -> None:
     here = crpbot(*ONCE, "--mode", "dryrun", RUNTIME_MODE="live", DATA_PROVIDER="coinbase")
     assert here.returncode == 1
     assert "RUNTIME_MODE=dryrun" in here.stderr
-    fake.template = replace(HOLD, runtime_mode=RuntimeMode.LIVE)
+    fake.template, fake.mode = replace(HOLD, runtime_mode=RuntimeMode.LIVE), told
     there = crpbot("schedule", "--iterations", "3", "--url", fake.url)
     assert there.returncode == 1
     assert "the server is live and you said dryrun" in there.stderr
-    assert len(fake.calls) == 1
+    assert len(fake.calls) == calls
 
 
 def test_a_slot_is_never_shorter_than_a_candle(fake: FakeSignals, crpbot: Crpbot) -> None:

@@ -28,6 +28,7 @@ from core.settings_view import (
     render_env_example,
     render_settings_page,
 )
+from serving.risk import build_limits
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sk-0123456789abcdef-tail"
@@ -168,11 +169,19 @@ class TestDefaultsAndProfiles:
         loaded = load(tmp_path, {"CRPBOT__RUNTIME__PROFILE": profile})
         decision, llm = loaded.settings.decision, loaded.settings.llm
         assert decision.confidence_threshold == confidence
-        assert (decision.max_signals_per_hour, decision.max_signals_per_hour_high) == (signals, high)
+        assert (decision.signals_per_hour, decision.max_signals_per_hour_high) == (signals, high)
         assert (llm.daily_budget_usd, llm.monthly_budget_usd) == (Decimal(daily), Decimal(monthly))
         assert {name for name, origin in loaded.origins.items() if origin == f"profile {profile}"} == set(
             PROFILES[profile]
         )
+
+    @pytest.mark.parametrize(("said", "signals"), [({}, 20), ({"MAX_SIGNALS_PER_HOUR": "4"}, 4)])
+    def test_the_aggressive_mode_has_a_limit_of_its_own_where_none_is_set(
+        self, tmp_path: Path, said: dict[str, str], signals: int
+    ) -> None:
+        loaded = load(tmp_path, {"CRPBOT__DECISION__MODE": "aggressive", **said})
+        assert loaded.settings.decision.signals_per_hour == signals
+        assert build_limits(loaded.settings).max_signals_per_hour == signals
 
     def test_all_defaults_and_profile_values_are_themselves_allowed(self, tmp_path: Path) -> None:
         for profile in PROFILES.values():
@@ -190,7 +199,7 @@ class TestOrderOfTheSources:
         write(tmp_path / ".env", f"{name}=20\n")
         steps += [load(tmp_path, profile), load(tmp_path, {**profile, name: "30"})]
         steps += [load(tmp_path, {**profile, name: "30"}, **{name: "40"})]
-        found = [(step.settings.decision.max_signals_per_hour, step.origins[name]) for step in steps]
+        found = [(step.settings.decision.signals_per_hour, step.origins[name]) for step in steps]
         assert found == [(3, "default"), (10, "profile v6"), (20, ".env"), (30, "environment"), (40, "command line")]
 
     def test_the_profile_may_be_named_in_any_source(self, tmp_path: Path) -> None:

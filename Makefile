@@ -37,36 +37,40 @@ run-bot: .venv/.installed ## serve live, without end; say it twice: make run-bot
 	@[ "$(CONFIRM)" = live ] || { echo "live sends alerts that people may trade on; say it twice: make run-bot CONFIRM=live" >&2; exit 2; }
 	@RUNTIME_MODE=live CRPBOT_CONFIRM=live CRPBOT__SERVING__SCHEDULE=true $(BIN)/crpbot serve
 
-setup: .venv/.installed-dev torch ## everything a developer needs, torch included
+setup: .venv/.installed-dev .venv/.installed-torch ## everything a developer needs, torch included
 
 sync: .venv/bin/pip ## reinstall exactly what the locks say
-	@rm -f .venv/.installed .venv/.installed-dev
+	@rm -f .venv/.installed .venv/.installed-dev .venv/.installed-torch
 	@$(MAKE) --no-print-directory .venv/.installed-dev
 
-torch: .venv/.installed ## install torch for the models (CUDA=yes takes the CUDA build on a machine without a GPU)
+.venv/.installed-torch: requirements-torch.txt .venv/.installed
 	@$(STEP) "torch" $(BIN)/python scripts/install_torch.py $(if $(CUDA),--cuda)
+	@touch $@
+
+torch: .venv/.installed-torch ## install torch for the models (CUDA=yes takes the CUDA build on a machine without a GPU)
 
 fmt: .venv/.installed-dev ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-lint: .venv/.installed-dev ## style, types, contract
+lint: .venv/.installed-dev .venv/.installed-torch ## style, types, contract
 	@$(STEP) "ruff" $(BIN)/ruff check .
 	@$(STEP) "format" $(BIN)/ruff format --check .
 	@$(STEP) "mypy" $(BIN)/mypy
 	@$(STEP) "buf lint" $(BIN)/buf lint
 
-unit: .venv/.installed-dev ## tests without Ray, under a minute; accuracy and smoke have verbs of their own
+unit: .venv/.installed-dev .venv/.installed-torch ## tests without Ray, under a minute; accuracy and smoke have verbs of their own
 	@$(PYTEST) -n 2 -m "not slow and not serve and not smoke" --ignore=tests/accuracy
 
-test: .venv/.installed-dev ## every test but the slow ones, one Ray for the whole run
+test: .venv/.installed-dev .venv/.installed-torch ## every test but the slow ones, one Ray for the whole run
 	@$(PYTEST) -n 2 -m "not slow and not serve" --cov --cov-report=term:skip-covered
 	@$(PYTEST) -m "serve and not slow"
 
 smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds
 	@$(PYTEST) -m smoke
 
-slow: .venv/.installed-dev ## the tests that take minutes
-	@$(PYTEST) -m slow
+slow: .venv/.installed-dev .venv/.installed-torch ## the tests that take minutes; those that count seconds or start Ray have both cores
+	@$(PYTEST) -n 2 -m "slow and not serve and not alone" --durations=10
+	@$(PYTEST) -m "slow and (serve or alone)" --durations=10
 
 accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=5000 (RECORD=yes: for the docs)
 	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) \

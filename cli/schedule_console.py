@@ -123,7 +123,9 @@ class Screen:
 
     def start(self, start: Start) -> None:
         often = f"every {start.interval_seconds} s, {start.delay_seconds:g} s after the close"
-        ends = "without end" if start.iterations < 0 else f"{start.iterations} times"
+        ends = (
+            "without end" if start.iterations < 0 else "once" if start.iterations == 1 else f"{start.iterations} times"
+        )
         rows = (
             ("symbols", f"{len(start.symbols)}: {', '.join(start.symbols)}"),
             ("interval", f"{often}, {ends}"),
@@ -179,7 +181,7 @@ class Screen:
             print_refused(self._console, refused)
 
     def sum_up(self, statistics: Statistics, tally: Tally) -> None:
-        used = f"{statistics.signals} signals in {tally.scans} scans"
+        used = f"{_count(statistics.signals, 'signal')} in {_count(tally.scans, 'scan')}"
         lost = ((tally.failed, "failed"), (tally.missed, "missed"), (tally.overlapped, "left out"))
         parts = [used, *(f"{count} {words}" for count, words in lost if count)]
         parts.append(f"LLM calls {statistics.llm_calls}, {write_dollars(statistics.llm_cost_usd)} USD")
@@ -240,3 +242,7 @@ def _safely(action: Callable[[], object]) -> None:
 
 def _slots(count: int) -> str:
     return "slot" if count == 1 else "slots"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

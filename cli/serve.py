@@ -22,6 +22,7 @@ from core.settings_values import mask_database_url
 from serving.configuration import load
 from serving.probe import server_url
 from serving.session import token_file
+from serving.signals import require_priced_model
 from serving.supervisor import Supervisor
 
 FIRST_SYMBOL = "BTC-USD"
@@ -78,6 +79,7 @@ def run(overrides: Mapping[str, str], *, first_analysis: bool, as_json: bool) ->
     for warning in loaded.warnings:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     settings = loaded.settings
+    require_priced_model(settings)
     steps = Steps(console(stderr=as_json))  # whoever wants JSON reads it from standard output, and nothing else there
     supervisor = Supervisor(settings, steps, environment={**os.environ, **overrides}, shows_signals=not as_json)
 

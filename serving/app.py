@@ -193,8 +193,7 @@ async def run_gateway(settings: Settings) -> None:
         for task in (*beside, *((following,) if following else ())):
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        if product.model is not None:
-            await product.model.close()
+        await product.close()
         if contexts is not None:
             await contexts.close()
         await ledger.close()
@@ -234,7 +233,12 @@ def main(arguments: list[str]) -> int:
     if settings.serving.mode == "ray":
         from ray import serve  # noqa: F401  # a second of imports, done while Ray itself is still starting
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_gateway(settings))
+        try:
+            runner.run(run_gateway(settings))
+        except CrpbotError as error:
+            sys.stderr.write(f"error: {error.detail}\n")
+            sys.stderr.flush()
+            os._exit(1)
         # inside the block: leaving it would wait for threads, and Ray's can hold on for long after the last answer
         sys.stderr.flush()
         os._exit(0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from core.adapters.chat import ChatClient
 from core.adapters.chat_http import ChatOptions
-from core.adapters.chat_prices import load_prices
+from core.adapters.chat_prices import load_prices, require_price
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
@@ -47,6 +47,13 @@ def build_model(settings: Settings, spend: Spend) -> ChatClient | None:
         prices=load_prices(settings.llm.prices_file),
         secrets=secret_values(settings),
     )
+
+
+def require_priced_model(settings: Settings) -> None:
+    """Refuses settings under which no gateway could ask its model, before anything else is started."""
+    options = ChatOptions.of(settings.llm)
+    if options.api_key is not None and not options.is_free:
+        require_price(load_prices(settings.llm.prices_file), options.model, datetime.now(UTC))
 
 
 def build_habits(settings: Settings) -> Habits:

@@ -194,6 +194,16 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, crpbot: Crp
     assert str(tmp_path / "file") in line
 
 
+def test_a_model_without_a_price_is_refused_before_anything_is_started(tmp_path: Path, crpbot: Crpbot) -> None:
+    state = tmp_path / "state"
+    settings = {"DEEPSEEK_API_KEY": "sk-0123456789abcdef", "CRPBOT__RUNTIME__STATE_FOLDER": str(state)}
+    ended = crpbot("serve", LLM_MODEL="qwen3", **settings)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("error: LLM_MODEL: no price is known for 'qwen3'")
+    assert "LLM_PRICE_FREE=true" in ended.stderr
+    assert not state.exists()
+
+
 def test_a_step_that_fails_gives_the_cursor_back() -> None:
     screen = io.StringIO()
     step = Steps(Console(file=screen, force_terminal=True)).step("gateway")

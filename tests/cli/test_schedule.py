@@ -352,7 +352,7 @@ def test_the_statistics_count_calls_and_cost_and_quote_the_win_rate() -> None:
                         "month_spent_usd": "7.5", "month_cap_usd": "150", "month_alarm": SPEND.month_alarm}  # fmt: skip
     screen = io.StringIO()
     Screen(Console(file=screen, width=200)).sum_up(statistics, Tally(scans=1, overlapped=2))
-    assert "2 signals in 1 scans · 2 left out · LLM calls 2, 0.00082 USD · day 4.10 of 5.00 USD (!)" in shown(screen)
+    assert "2 signals in 1 scan · 2 left out · LLM calls 2, 0.00082 USD · day 4.10 of 5.00 USD (!)" in shown(screen)
     assert "Bayesian win rate: Not decidable yet: win rate 58.3 % of 12 closed trades." in shown(screen)
 
 

@@ -51,6 +51,7 @@ def test_operations_are_counted_with_their_failures() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_short_load_on_both_faces_passes() -> None:
     ended = load("--mode", "inprocess", "--seconds", "3", "--users", "10")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -62,6 +63,7 @@ def test_a_short_load_on_both_faces_passes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_load_on_nobody_fails() -> None:
     http, grpc = free_ports(2)
     ended = load("--url", f"http://127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}", "--seconds", "2", "--users", "4")

@@ -295,7 +295,7 @@ async def read_rows(folder: Path, *ids: str) -> list[str]:
     return [tables, *(each for whole in wholes for each in whole.texts.values())]
 
 
-@pytest.mark.parametrize("seconds", [4.0, pytest.param(60.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4.0, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.alone])])
 def test_sixteen_callers_cannot_spend_more_than_the_cap_and_one_call(world: Build, seconds: float) -> None:
     cap = "0.01" if seconds < 10 else "0.03"
     with world(CRPBOT__LLM__DAILY_BUDGET_USD=cap, CRPBOT__LLM__DEADLINE_SECONDS="20") as own:

@@ -28,7 +28,7 @@ from core.market import SYMBOLS
 from serving.processes import free_ports
 from tests.fake_deepseek import KEY, FakeDeepSeek
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 READY_SECONDS = 120.0
 CALLERS = 4

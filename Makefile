@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-dry run-bot setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean
+.PHONY: help run run-dry run-bot setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean train rl gate
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ help: ## list the verbs
 
 .venv/.installed-dev: requirements-dev.lock .venv/.installed
 	@$(STEP) "packages for tests" $(BIN)/python -m pip install --no-compile --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.installed-bench: requirements-bench.txt .venv/.installed-dev
+	@$(STEP) "yardstick of the benchmark" $(BIN)/python -m pip install --no-compile --no-deps --require-hashes -r requirements-bench.txt
 	@touch $@
 
 run: .venv/.installed ## set up and serve the whole product on the synthetic market
@@ -48,6 +52,14 @@ sync: .venv/bin/pip ## reinstall exactly what the locks say
 	@touch $@
 
 torch: .venv/.installed-torch ## install torch for the models (CUDA=yes takes the CUDA build on a machine without a GPU)
+
+train: torch ## train a coin's model and judge it: make train COIN=BTC EPOCHS=15 (DAYS=730 for two years, DATA=FOLDER for files)
+	@$(BIN)/crpbot train lstm --coin $(or $(COIN),BTC) --epochs $(or $(EPOCHS),15) \
+		$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) $(if $(DATA),--data $(DATA))
+
+rl: torch ## train the execution agent and judge it: make rl STEPS=8000000 COIN=BTC
+	@$(BIN)/crpbot train ppo --steps $(or $(STEPS),8000000) --coin $(or $(COIN),BTC) \
+		$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) $(if $(DATA),--data $(DATA))
 
 fmt: .venv/.installed-dev ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -76,7 +88,7 @@ accuracy: .venv/.installed-dev ## the theories against their ground truth: make 
 	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) \
 		$(if $(RECORD),ACCURACY_RECORD=docs/measured/accuracy.json) $(PYTEST) tests/accuracy
 
-bench: .venv/.installed-dev ## measure: theories against libraries, gateway against bare servers
+bench: .venv/.installed-bench torch ## measure: theories against libraries, gateway against bare servers
 	@$(BIN)/python -m bench.theories
 	@$(BIN)/python -m bench.features
 	@$(BIN)/python -m bench.fetch
@@ -84,6 +96,12 @@ bench: .venv/.installed-dev ## measure: theories against libraries, gateway agai
 	@$(BIN)/python -m bench.signals
 	@$(BIN)/python -m bench.races
 	@$(BIN)/python -m bench.gateway
+	@$(BIN)/python -m bench.networks
+	@$(BIN)/python -m bench.training
+	@$(BIN)/python -m bench.ppo
+
+gate: torch ## try to fool the promotion gate: searches on noise, models on a planted edge (minutes)
+	@$(BIN)/python -m bench.gate
 
 loadtest: .venv/.installed-dev ## 30 s of load on a server of its own, with a table at the end
 	@$(BIN)/python -m loadtests.run

@@ -9,11 +9,14 @@ import typer
 
 from cli.data_commands import data
 from cli.decision_commands import explain, replay
+from cli.judge_commands import demote, evaluate, promote, walk_forward
 from cli.output import show
 from cli.paper_commands import trade, trades
+from cli.results_commands import contribution, performance, record, review
 from cli.risk_commands import account, kill, risk
 from cli.signal_commands import SpelledOut, schedule, signal, signals
 from cli.simulate_command import simulate
+from cli.train_commands import train
 from core.errors import CrpbotError
 
 app = typer.Typer(
@@ -31,6 +34,7 @@ app.add_typer(data, name="data")
 app.add_typer(kill, name="kill")
 app.add_typer(account, name="account")
 app.add_typer(trade, name="trade")
+app.add_typer(train, name="train")
 app.command()(risk)
 app.command()(trades)
 app.command()(replay)
@@ -39,6 +43,14 @@ app.command(cls=SpelledOut)(schedule)
 app.command(cls=SpelledOut)(signal)
 app.command()(signals)
 app.command()(simulate)
+app.command()(performance)
+app.command()(contribution)
+app.command()(review)
+app.command()(record)
+app.command()(evaluate)
+app.command()(promote)
+app.command()(demote)
+app.command(name="walk-forward")(walk_forward)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Url = Annotated[

@@ -26,6 +26,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.paper_books import StoredBooks
 from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.statistics import LedgerStatistics
 from core.adapters.synthetic import SyntheticMarket
 from core.analysis import Findings as Readings
 from core.analyzers import discover, learners
@@ -38,6 +39,8 @@ from core.market import Candles, Windows, interval_seconds, milliseconds, parse_
 from core.panel import compute
 from core.paper.trade import PaperTrade, rebuild
 from core.paper_desk import TradeFilter
+from core.performance.question import MeasureRequest
+from core.performance.theories import ContributionReport
 from core.risk.pack import discover_packs
 from core.settings import Settings
 from core.signal import Mode, Signal
@@ -69,6 +72,7 @@ class Simulated:
     """What came of it, with the candles that it was decided on (in front of the first slot one window more)."""
 
     findings: Findings
+    contribution: ContributionReport
     candles: Candles
     seed: int
     window: int
@@ -117,10 +121,12 @@ async def _simulate(course: Course, settings: Settings, order: Order, tell: Tell
     try:
         analysts = BatchedAnalysts(candles, window, origin=market.identity, compute=_computing(pool))
         findings = await _walk(course, settings, market, ledger, analysts=analysts, library=library, tell=tell)
+        tell(course.slots, course.slots, "deciding again without each theory")
+        contribution = await LedgerStatistics(ledger).contribution(MeasureRequest(account=ACCOUNT))
     finally:
         pool.shutdown(cancel_futures=True)
         await ledger.close()
-    return Simulated(findings, candles, order.seed, window, settings.decision.confidence_threshold)
+    return Simulated(findings, contribution, candles, order.seed, window, settings.decision.confidence_threshold)
 
 
 async def _walk(

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from api.body import adapter
 from cli.render import console, make_table
+from cli.results import print_contribution
+from cli.results_page import STYLE, contribution_parts, make_html_table
 from cli.simulate import LEDGER, Simulated
 from cli.simulate_pictures import draw_confidence, draw_equity, draw_holds, draw_trades
 from core.performance.better import Finding
 from core.performance.sample import Estimate
+from core.performance.theories import ContributionReport
 from core.simulation_findings import Findings
 
 REPORT: Final = "report.html"
 TRADES: Final = "trades.csv"
-STYLE: Final = """
-body{font:15px/1.5 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;
-color:#1f2937;background:#fff}table{border-collapse:collapse;margin:1em 0}td,th{padding:3px 12px;text-align:left;
-border-bottom:1px solid #e5e7eb}svg{width:100%;height:auto}.note{color:#6b7280}
-@media(prefers-color-scheme:dark){body{color:#e5e7eb;background:#11161d}td,th{border-color:#273140}}
-"""
 HEAD: Final = ("id", "signal_id", "direction", "outcome", "opened_at", "closed_at")
 TAIL: Final = ("opened_price", "closed_price", "quantity", "pnl_usd", "pnl_percent", "confidence")
 
@@ -56,6 +54,7 @@ def write_report(simulated: Simulated, folder: Path) -> dict[str, Any]:  # Any: 
         "balance_usd": str(findings.balance_usd),
         "figures": [line._asdict() for line in lines],
         "verdicts": verdicts(findings),
+        "contribution": read_contribution(simulated),
         "report": str(folder / REPORT),
         "trades_file": str(folder / TRADES),
         "ledger": str(folder / LEDGER),
@@ -70,6 +69,7 @@ def print_simulated(summary: dict[str, Any]) -> None:
     console().print(table)
     for name, words in summary["verdicts"].items():
         console().print(f"{name}: {words}")
+    print_contribution(summary["contribution"])
     console().print(_caution(summary["trades"]), style="yellow")
     console().print(f"report: {summary['report']}", soft_wrap=True)
 
@@ -90,6 +90,12 @@ def figures(findings: Findings) -> list[Line]:
         _line("its length, days", found.drawdown_days, "{:.0f}"),
         _line("share of time in the market", found.exposure_fraction, "{:.2%}"),
     ]
+
+
+def read_contribution(simulated: Simulated) -> dict[str, Any]:
+    """What each theory is worth, as the API writes it."""
+    found: dict[str, Any] = adapter(ContributionReport).dump_python(simulated.contribution, mode="json")
+    return found
 
 
 def verdicts(findings: Findings) -> dict[str, str]:
@@ -148,34 +154,31 @@ def _page(simulated: Simulated, lines: Sequence[Line]) -> str:
         (each.name, f"{'at least' if each.is_floor else 'at most'} {each.limit:.0%}", each.reached.value, each.finding)
         for each in findings.review.targets
     ]
+    reasons = [(name, f"{count:,}") for name, count in findings.reasons.items()]
     ended = [each.outcome.value if each.outcome else each.state.value for each in findings.trades]
     parts = [
         f"<h1>{escape(title)}</h1><p><b>{escape(_caution(len(findings.closed)))}</b></p>",
         f'<p class="note">{escape(made)}</p>',
-        _table(("Figure", "Value", "95 % interval", "n"), lines),
+        make_html_table(("Figure", "Value", "95 % interval", "n"), lines),
         '<p class="note">The drawdown has no interval: given is the range of the same days in another order.</p>',
-        _table(("Question", "Answer"), verdicts(findings).items()),
+        make_html_table(("Question", "Answer"), verdicts(findings).items()),
         draw_equity(findings),
         draw_trades(findings, simulated.candles),
         draw_confidence(findings),
         draw_holds(findings),
+        "<h2>What each theory is worth</h2>",
+        *contribution_parts(read_contribution(simulated)),
         "<h2>Week by week</h2><p>Each review covers everything that had closed by then.</p>",
-        _table(("Week from", "Decisions", "Signals", "HOLD", "Closed", "P&L", "Balance", "Review"), weeks),
+        make_html_table(("Week from", "Decisions", "Signals", "HOLD", "Closed", "P&L", "Balance", "Review"), weeks),
         "<h2>Targets</h2>",
-        _table(("Target", "Limit", "Reached", "Surely above the limit?"), targets),
+        make_html_table(("Target", "Limit", "Reached", "Surely above the limit?"), targets),
         "<h2>Why HOLD</h2>",
-        _table(("First reason", "Decisions"), ((name, f"{count:,}") for name, count in findings.reasons.items())),
+        make_html_table(("First reason", "Decisions"), reasons),
         "<h2>How trades ended</h2>",
-        _table(("Outcome", "Trades"), ((name, ended.count(name)) for name in sorted(set(ended)))),
+        make_html_table(("Outcome", "Trades"), ((name, ended.count(name)) for name in sorted(set(ended)))),
     ]
     head = f'<!doctype html><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     return "\n".join([head, *parts, ""])
-
-
-def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _write_trades(findings: Findings, path: Path) -> None:

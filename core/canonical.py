@@ -19,6 +19,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Shape = TypeVar("Shape")
 
+PLAIN = frozenset({str, int, float, bool, NoneType})  # what most values are, and nothing is to be done about
+
 # Any throughout: values are walked by the annotations of their classes, which mypy cannot follow at run time
 
 
@@ -34,6 +36,8 @@ def read_canonical(text: str, shape: type[Shape]) -> Shape:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in PLAIN:
+        return value
     if is_record(type(value)):
         return {name: _plain(getattr(value, name)) for name in _names(type(value))}  # type: ignore[arg-type]  # classes are hashable
     if isinstance(value, Mapping):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -26,11 +27,16 @@ JUDGED_FROM: Final = 20
 
 
 class TierRecord(NamedTuple):
-    """The closed trades of one symbol, variant and tier, and the win rate that just pays (None: half is assumed)."""
+    """The closed trades of one symbol, variant and tier, and the win rate that just pays (None: half is assumed).
+
+    `won_percent` and `lost_percent` are the sums of what was won and lost: what several records are pooled by.
+    """
 
     wins: int
     losses: int
     break_even: float | None = None
+    won_percent: float = 0.0
+    lost_percent: float = 0.0
 
 
 Records = Mapping[Variant | None, Mapping[Tier, TierRecord]]
@@ -88,6 +94,29 @@ def chance_to_pay(record: TierRecord | None) -> float | None:
     return _posterior(record, "probability_above_break_even")
 
 
+def pool(records: Records) -> TierRecord:
+    """All trades of a symbol's signals in one record: what is known before it is known which variant and tier decide.
+
+    >>> pool({None: {Tier.LOW: TierRecord(2, 1, 0.5, 2.0, 1.0), Tier.HIGH: TierRecord(1, 1, 0.4, 3.0, 2.0)}})
+    TierRecord(wins=3, losses=2, break_even=0.4736842105263158, won_percent=5.0, lost_percent=3.0)
+    """
+    found = [records[variant][tier] for variant in records for tier in records[variant]]
+    if len(found) == 1:
+        return found[0]
+    wins, losses = sum(each.wins for each in found), sum(each.losses for each in found)
+    won, lost = math.fsum(each.won_percent for each in found), math.fsum(each.lost_percent for each in found)
+    break_even = None
+    if won > 0.0 and lost > 0.0:
+        break_even = (lost / losses) / (won / wins + lost / losses)
+    return TierRecord(wins, losses, break_even, won, lost)
+
+
+def to_columns(records: Sequence[TierRecord | None]) -> Record:
+    """Records as the theory of the win rate reads them, one row each; a row without one is not a number throughout."""
+    rows = [(np.nan, np.nan, np.nan) if each is None else _row(each) for each in records]
+    return Record(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
+
+
 def calibrate(record: TierRecord | None) -> float | None:
     """The share of such signals that end as wins, once there are enough to say so; None means not decidable yet."""
     if record is None or record.wins + record.losses < ENOUGH_TRADES:
@@ -96,9 +125,11 @@ def calibrate(record: TierRecord | None) -> float | None:
 
 
 def _posterior(record: TierRecord, field: str) -> float:
-    break_even = np.nan if record.break_even is None else record.break_even
-    counts = Record(*(np.array([value], dtype=np.float64) for value in (record.wins, record.losses, break_even)))
-    return float(assess(counts)[field][0])
+    return float(assess(to_columns([record]))[field][0])
+
+
+def _row(record: TierRecord) -> tuple[float, float, float]:
+    return record.wins, record.losses, np.nan if record.break_even is None else record.break_even
 
 
 def _explain(value: float, profile: float, lost: list[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.analysis import Analysis
-from core.confidence import Threshold, tier_of
+from core.confidence import Threshold, TierRecord, tier_of
 from core.levels import Yardstick, check_levels, round_levels, rule_levels
 from core.signal import Degradation, Refusal, Synthesis, Unasked, Variant, Verdict, Veto, Vote
 from core.synthesis import LEAST_COVERAGE, Rule, Weighing, weigh
@@ -23,7 +23,10 @@ Reply = Verdict | Refusal | Unasked
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that a decision follows from. `variant` is the one that was drawn; without a model it does not count."""
+    """All that a decision follows from. `variant` is the one that was drawn; without a model it does not count.
+
+    `record` is what the theory of the win rate was told: the symbol's closed trades; None where it was told nothing.
+    """
 
     analysis: Analysis
     rule: Rule
@@ -31,6 +34,7 @@ class Case:
     variant: Variant
     threshold: Threshold
     yardstick: Yardstick
+    record: TierRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,17 +19,17 @@ from core.analysis import (
     RefusedSymbol,
 )
 from core.analyzers import choose, discover
+from core.asked_windows import MIN_WINDOW, check_amount, check_window, read_symbols
+from core.confidence import Records, pool, to_columns
 from core.context import join_facts
 from core.errors import Code, CrpbotError, invalid, join_errors
-from core.market import REQUEST_SOURCE, Candles, Windows, instant, interval_seconds, parse_symbol, stack_windows
+from core.market import REQUEST_SOURCE, Candles, Windows, instant, interval_seconds, stack_windows
 from core.own_candles import read_ccxt, read_columns
-from core.ports import Analysts, Contexts, Market, Told
+from core.ports import Analysts, Contexts, Market, Told, TradeRecords
 from core.signal import Degradation
 from core.signal_ports import Study
 
-MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
-MAX_WINDOW = 2_000  # a longer window is slower than one core can answer at once and mixes too many regimes
-MAX_WINDOWS = 64  # windows in one call: six times the ten symbols; more belongs into several calls
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Subject(NamedTuple):
     origin: str
     synthetic: bool
     degradations: tuple[Degradation, ...] = ()
+    records: Records | None = None  # of its own signals; a caller's candles have none
 
 
 class Desk:
@@ -61,9 +63,11 @@ class Desk:
         now: Callable[[], datetime],
         defaults: Defaults,
         contexts: Contexts | None = None,
+        records: TradeRecords | None = None,
     ) -> None:
         self._market = market
         self._contexts = contexts
+        self._records = records
         self._analysts = analysts
         self._now = now
         self._defaults = defaults
@@ -82,6 +86,7 @@ class Desk:
         try:
             async with asyncio.timeout(timeout_seconds):
                 subjects, refused = await self._gather(request)
+                subjects = await self._add_records(subjects)
                 left = timeout_seconds - (loop.time() - started)
                 findings = await self._consult(subjects, theories, timeout_seconds=left)
         except TimeoutError:
@@ -106,26 +111,25 @@ class Desk:
                     symbols, interval or self._defaults.interval, length, now_ms=now_ms
                 )
                 found = self._subjects(symbols, told, length)
-                subjects = [each for each in found if isinstance(each, Subject)]
+                subjects = await self._add_records([each for each in found if isinstance(each, Subject)])
                 left = timeout_seconds - (loop.time() - started)
-                findings = iter(await self._consult(subjects, theories, timeout_seconds=left) if subjects else [])
+                findings = await self._consult(subjects, theories, timeout_seconds=left) if subjects else []
         except TimeoutError:
             raise deadline_exceeded(timeout_seconds) from None
-        return [
-            each
-            if isinstance(each, RefusedSymbol)
-            else Study(each.candles, each.origin, _describe(each, next(findings), len(theories)))
-            for each in found
-        ]
+        studies = (
+            Study(each.candles, each.origin, _describe(each, said, len(theories)), each.records)
+            for each, said in zip(subjects, findings, strict=True)
+        )
+        return [each if isinstance(each, RefusedSymbol) else next(studies) for each in found]
 
     async def _gather(self, request: AnalyzeRequest) -> tuple[list[Subject], tuple[RefusedSymbol, ...]]:
         """The candles of every window asked for, in the order of the request, and the symbols that have none.
 
         When nothing is left to be analysed, that is an error.
         """
-        window = _window(request.window)
-        symbols = _symbols(request)
-        _check_amount(request, len(symbols))
+        window = check_window(request.window)
+        symbols = read_symbols(request)
+        check_amount(request, len(symbols))
         now_ms = int(self._now().timestamp() * 1_000)
         own = [
             *(
@@ -177,6 +181,21 @@ class Desk:
         length = window or min(len(candles), self._defaults.window)
         return Subject(candles, length, REQUEST_SOURCE, REQUEST_SOURCE, False)
 
+    async def _add_records(self, subjects: list[Subject]) -> list[Subject]:
+        """What became of each symbol's signals, beside its candles; these are read also where no ledger answers."""
+        symbols = [each.candles.symbol for each in subjects if each.source != REQUEST_SOURCE]
+        if self._records is None or not symbols:
+            return subjects
+        try:
+            found = await self._records.records(symbols, synthetic=self._market.synthetic)
+        except CrpbotError as error:
+            logger.warning("the closed trades cannot be read: %s", error.detail)
+            return subjects
+        return [
+            each if each.source == REQUEST_SOURCE else each._replace(records=found[each.candles.symbol])
+            for each in subjects
+        ]
+
     async def _consult(
         self, subjects: Sequence[Subject], theories: Sequence[str], *, timeout_seconds: float
     ) -> list[Findings]:
@@ -197,6 +216,9 @@ class Desk:
         """Windows of one shape as one batch, each with what was known of the whole market at its own end."""
         origins = tuple(subject.origin for subject in subjects)
         windows = stack_windows([subject.candles for subject in subjects], length, origins=origins)
+        if any(subject.records is not None for subject in subjects):
+            pooled = [None if each.records is None else pool(each.records) for each in subjects]
+            windows = replace(windows, record=to_columns(pooled))
         if self._contexts is None:
             return windows
         ends = windows.as_of.tolist()
@@ -212,35 +234,6 @@ def deadline_exceeded(timeout_seconds: float) -> CrpbotError:
         "ask for fewer windows or theories, or allow more time",
         reason="DEADLINE_EXCEEDED",
     )
-
-
-def _window(window: int | None) -> int | None:
-    if window is not None and not MIN_WINDOW <= window <= MAX_WINDOW:
-        raise invalid("window", f"{window} is not between {MIN_WINDOW} and {MAX_WINDOW}")
-    return window
-
-
-def _symbols(request: AnalyzeRequest) -> list[str]:
-    named = ([("symbol", request.symbol)] if request.symbol is not None else []) + [
-        (f"symbols.{position}", symbol) for position, symbol in enumerate(request.symbols)
-    ]
-    symbols: list[str] = []
-    for field, text in named:
-        symbol = parse_symbol(text, field=field)
-        if symbol in symbols:
-            raise invalid(field, f"{symbol} is asked for twice")
-        symbols.append(symbol)
-    if request.interval is not None and not symbols:
-        raise invalid("interval", "applies to symbol and symbols only; candles and ccxt carry their own interval")
-    return symbols
-
-
-def _check_amount(request: AnalyzeRequest, symbols: int) -> None:
-    amount = symbols + len(request.candles) + len(request.ccxt)
-    if amount == 0:
-        raise invalid("symbol", "nothing to analyse: give symbol, symbols, candles or ccxt", reason="NOTHING_ASKED")
-    if amount > MAX_WINDOWS:
-        raise invalid("symbols", f"{amount} windows in one call, at most {MAX_WINDOWS} are allowed")
 
 
 def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:

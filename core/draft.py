@@ -177,12 +177,16 @@ def draft(
     return Draft(signal, consultation, stop_first, references, key, frame.actor, write_texts(consultation))
 
 
-def settle(draft: Draft, bench: Bench, facts: AccountFacts, moment: Moment) -> Birth:
-    """The last judgement, under the locks: a BUY or SELL that the account allows, or the HOLD with its vetoes."""
+def settle(draft: Draft, bench: Bench | None, facts: AccountFacts, moment: Moment) -> Birth:
+    """The last judgement, under the locks: a BUY or SELL that the account allows, or the HOLD with its vetoes.
+
+    A draft that proposes nothing needs no bench.
+    """
     signal = replace(draft.signal, timestamp=moment.at)
     consultation = draft.consultation
     if consultation is None or draft.proposed is Direction.HOLD or signal.degraded:
         return Birth(_new(draft, signal))
+    assert bench is not None  # there is one for every account on which something is proposed
     decision = consultation.decision
     levels = decision.levels
     assert levels is not None  # a decision that is no HOLD has them

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from core.analysis import Findings
+from core.confidence import Records
 from core.context import Facts
 from core.errors import CrpbotError
 from core.market import Candles, Windows
@@ -79,6 +80,14 @@ class Contexts(Protocol):
 
     async def latest(self, *, as_of_ms: int) -> Facts | None:
         """The newest facts that were known at that instant, None where none were. Neither waits nor fails."""
+        ...
+
+
+class TradeRecords(Protocol):
+    """Whoever knows how the signals of a symbol ended."""
+
+    async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
+        """The closed trades of each symbol's signals by variant and tier."""
         ...
 
 

@@ -1,8 +1,9 @@
 """What the theories said at a decision, computed once more from the candles that the decision saw.
 
 Under the same arithmetic a reading must be equal to the last bit, under another one to nine digits. A reading cannot be
-computed again where it rests on what is not kept beside the decision: facts of the whole market, closed trades, or a
-fit that has been replaced since. Those are named with the reason, and are no difference.
+computed again where it rests on what is not kept beside the decision: facts of the whole market, closed trades of a
+decision from before they were kept, or a fit that has been replaced since. Those are named with the reason, and are no
+difference.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from core.analysis import Analysis, Reading
 from core.analyzers import Analyzer
 from core.canonical import write_canonical
 from core.case_file import read_case
+from core.confidence import TierRecord, to_columns
 from core.fitted import Fit, Library, Shelf, Unfitted, Wanted
 from core.market import Candles, Context, Record, Windows, stack_windows
 from core.replay_decision import UNREADABLE, Machine, Replayed, is_same_arithmetic, replay_decision
@@ -46,6 +48,7 @@ class Heard:
     identity: str
     at: datetime
     exact: bool  # whether it was computed by the arithmetic of this machine
+    record: TierRecord | None = None  # the closed trades that the theories were told
 
 
 class Compared(NamedTuple):
@@ -83,6 +86,8 @@ def replay_readings(heard: Sequence[Heard], shelf: Shelf, *, evaluate: Evaluate 
         members = [heard[place] for place in places]
         candles = [each.candles for each in members]
         windows = stack_windows(candles, length, origins=tuple(each.identity for each in members))
+        if any(each.record is not None for each in members):
+            windows = replace(windows, record=to_columns([each.record for each in members]))
         again = _compute(members, windows, shelf, evaluate)
         for row, place in enumerate(places):
             said = {name: readings[row] for name, readings in again.items()}
@@ -100,7 +105,9 @@ def _hear(whole: WholeSignal, machine: Machine) -> Heard | None:
     except UNREADABLE:
         return None
     identity = whole.identities[0] if whole.identities else ""
-    return Heard(case.analysis, whole.candles[0], identity, signal.timestamp, is_same_arithmetic(signal, machine))
+    return Heard(
+        case.analysis, whole.candles[0], identity, signal.timestamp, is_same_arithmetic(signal, machine), case.record
+    )
 
 
 def _compute(
@@ -153,7 +160,8 @@ def _find_reason(heard: Heard, stored: Reading, window: Windows, *, shelf: Shelf
     if analyzer.learning is not None:
         return _judge_fit(heard, stored, window, shelf=shelf, undefined=analyzer.undefined)
     trades, facts = (tuple(np.array([value]) for value in values) for values in (SOME_TRADES, SOME_FACTS))
-    told = replace(window, record=Record(*trades), market=Context(*facts))
+    record = Record(*trades) if heard.record is None else window.record  # what was kept has been told already
+    told = replace(window, record=record, market=Context(*facts))
     plain, other = (_evaluate(analyzer, each, shelf, evaluate)[0] for each in (window, told))
     if stored.problem is not None and isinstance(plain, Reading) and plain.problem is not None:
         return None  # it had no facts then either

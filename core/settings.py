@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from core.desk import MAX_WINDOW, MIN_WINDOW
+from core.asked_windows import MAX_WINDOW, MIN_WINDOW
 from core.settings_values import (
     Allowed,
     DatabaseUrl,

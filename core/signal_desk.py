@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from core.analysis import RefusedSymbol
+from core.confidence import Records
 from core.draft import Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
 from core.errors import Code, CrpbotError, invalid
 from core.idempotency import Attempt, refuse_expired
@@ -23,7 +24,7 @@ from core.levels import chance_of_stop_first
 from core.llm import SpendStatus
 from core.market import COLUMNS, Candles, instant, interval_seconds, parse_symbol, stack_windows
 from core.risk.account import Clock
-from core.risk.desk import Bench, RiskDesk
+from core.risk.desk import RiskDesk
 from core.risk.limits import WINDOW_MS
 from core.signal import RuntimeMode, Version
 from core.signal_ports import Decisions, Studies, Study
@@ -179,7 +180,7 @@ class SignalDesk:
 
     async def _consult(self, read: Sequence[Study], frame: Frame, seconds: float) -> list[tuple[Consultation, ...]]:
         """What rule and model say of each market, asked at the same time. A bug in one leaves no other call running."""
-        records = await self._decisions.records([each.analysis.symbol for each in read], synthetic=frame.synthetic)
+        records = await self._known_records(read, frame)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(
@@ -194,6 +195,12 @@ class SignalDesk:
                 for each in read
             ]
         return [task.result() for task in tasks]
+
+    async def _known_records(self, read: Sequence[Study], frame: Frame) -> Mapping[str, Records]:
+        """The closed trades of each symbol: those that its theories were told, else as they stand now."""
+        told = {each.analysis.symbol: each.records for each in read if each.records is not None}
+        rest = [each.analysis.symbol for each in read if each.records is None]
+        return told | dict(await self._decisions.records(rest, synthetic=frame.synthetic) if rest else {})
 
     async def _snapshots(self, read: Sequence[Study], at: datetime) -> list[SnapshotReference]:
         """The candles that are decided upon, stored once, before the decisions that refer to them."""
@@ -215,12 +222,10 @@ class SignalDesk:
         found: dict[str, StoredSignal] = {}
         proposed = [each for each in drafts if each.proposed is not Direction.HOLD]
         symbols = sorted({each.signal.symbol for each in proposed})
-        benches: dict[str, Bench] = {}
-        for account in {each.signal.account for each in drafts}:
-            wanted = symbols if any(each.signal.account == account for each in proposed) else []
-            benches[account] = await self._risk.bench(account, wanted)
+        # a HOLD is judged by nobody, so most calls need no bench
+        benches = {account: await self._risk.bench(account, symbols) for account in _accounts(proposed)}
         for each in sorted(drafts, key=_urgency):
-            bench = benches[each.signal.account]
+            bench = benches.get(each.signal.account)
             stored = await self._decisions.decide(
                 each.signal.account,
                 lambda facts, moment, each=each, bench=bench: settle(each, bench, facts, moment),  # type: ignore[misc]
@@ -280,6 +285,10 @@ def _stop_first(study: Study, consultation: Consultation) -> float | None:
     assert decision.levels is not None
     window = stack_windows([study.candles], study.analysis.window, origins=(study.identity,))
     return chance_of_stop_first(window, decision.direction, decision.levels)
+
+
+def _accounts(drafts: Sequence[Draft]) -> list[str]:
+    return sorted({each.signal.account for each in drafts})
 
 
 def _urgency(each: Draft) -> tuple[bool, float, str]:

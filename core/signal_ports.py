@@ -18,11 +18,15 @@ from core.signal_store import EVERYTHING, NewSignal, SignalFilter, SignalPage, S
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A market as it was read for a decision: its candles, where they are from, and what the theories say."""
+    """A market as it was read for a decision: its candles, where they are from, and what the theories say.
+
+    `records` are the symbol's closed trades that the theories were told, by variant and tier; None: nothing was told.
+    """
 
     candles: Candles
     identity: str
     analysis: Analysis
+    records: Records | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from core.paper.trade import PaperTrade
 from core.performance.better import Finding, is_above
+from core.performance.confidence_bins import ConfidenceBin, confidence_bins
 from core.performance.decisions import estimate_confidence, estimate_hold_share
-from core.performance.measure import Performance, estimate_rate, measure
+from core.performance.measure import Performance, measure
 from core.performance.sample import ClosedTrade, Decided, Estimate, Span
 from core.review import Review, review
-from core.risk.booking import NEVER_IN_MARKET, Outcome
+from core.risk.booking import NEVER_IN_MARKET
 from core.signal import Signal
 from core.simulation import OUTLIVES, WEEK, Course
 from core.trade import Direction
 
 NO_LEAN: Final = "no_lean"  # why a decision says HOLD although nothing forbade a signal
-BIN: Final = 0.05  # of confidence: narrower ones would hold too few trades
 
 
 @dataclass(slots=True)
@@ -39,14 +39,6 @@ class Diary:
             self.emitted[signal.id] = signal
         else:
             self.reasons[signal.vetoes[0].rule if signal.vetoes else NO_LEAN] += 1
-
-
-class Bin(NamedTuple):
-    """Trades of like confidence: what was said, and the share that won."""
-
-    low: float
-    mean: float
-    won: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ class Findings:
     hold_share: Estimate
     confidence: Estimate
     reasons: Mapping[str, int]
-    bins: tuple[Bin, ...]
+    bins: tuple[ConfidenceBin, ...]
     earns: Finding
     wins_more: Finding
     weeks: tuple[Week, ...]
@@ -159,7 +151,7 @@ def conclude(
         hold_share=estimate_hold_share(diary.decided),
         confidence=estimate_confidence(diary.decided),
         reasons=dict(diary.reasons.most_common()),
-        bins=_bins(closed),
+        bins=confidence_bins(closed),
         earns=is_above(performance.expectancy_usd, 0.0),
         wins_more=is_above(performance.win_rate, 0.5),
         weeks=tuple(weeks),
@@ -178,21 +170,6 @@ def _review(trades: Sequence[PaperTrade], closed: Sequence[ClosedTrade], diary: 
     ended = {each.signal_id for each in trades if each.outcome is not None}
     emitted = [_decided(signal) for signal in diary.emitted.values() if signal.id in ended]
     return review(measure(closed, span), emitted)
-
-
-def _bins(closed: Sequence[ClosedTrade]) -> tuple[Bin, ...]:
-    groups: dict[int, list[ClosedTrade]] = {}
-    for trade in closed:
-        if trade.outcome in {Outcome.WIN, Outcome.LOSS}:
-            groups.setdefault(int(trade.confidence / BIN + 1e-9), []).append(trade)
-    return tuple(
-        Bin(
-            place * BIN,
-            sum(each.confidence for each in members) / len(members),
-            estimate_rate(sum(each.outcome is Outcome.WIN for each in members), len(members)),
-        )
-        for place, members in sorted(groups.items())
-    )
 
 
 def _decided(signal: Signal) -> Decided:

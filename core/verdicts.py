@@ -6,11 +6,11 @@ One call to the model serves both variants: they read the same prompt and differ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
-from core.confidence import Records, Threshold, calibrate, profile_threshold, raise_threshold
+from core.confidence import Records, Threshold, calibrate, pool, profile_threshold, raise_threshold
 from core.decision import UNANIMOUS_HOLD, Case, Decision, Reply, decide, is_model_needed, weigh_case
 from core.fitted import Library, Wanted
 from core.levels import measure
@@ -102,15 +102,16 @@ class Verdicts:
         def threshold(variant: Variant | None) -> Threshold:
             return raise_threshold(profile, records.get(variant, {}))
 
-        blank = Case(study.analysis, rule, NO_MODEL, drawn, threshold(drawn), yardstick)
+        record = None if study.records is None else pool(study.records)
+        blank = Case(study.analysis, rule, NO_MODEL, drawn, threshold(drawn), yardstick, record)
         asked = await self._ask(study, blank, mode, seconds)
         if isinstance(asked.reply, Unasked):
-            case = Case(study.analysis, rule, asked.reply, drawn, threshold(None), yardstick)
+            case = replace(blank, reply=asked.reply, threshold=threshold(None))
             return (_conclude(Book.PRIMARY, case, mode, asked, records),)
         pair = assign_pair(symbol, slot) if self.habits.compare_variants else assign_pair(symbol, slot)[:1]
         found = []
         for variant, book in pair:
-            case = Case(study.analysis, rule, asked.reply, variant, threshold(variant), yardstick)
+            case = replace(blank, reply=asked.reply, variant=variant, threshold=threshold(variant))
             found.append(_conclude(book, case, mode, asked, records))
         return tuple(found)
 

@@ -106,6 +106,55 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_BREAKEVEN: _ClassVar[Outcome]
     OUTCOME_EXPIRED: _ClassVar[Outcome]
     OUTCOME_CANCELLED: _ClassVar[Outcome]
+
+class Grouping(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GROUPING_UNSPECIFIED: _ClassVar[Grouping]
+    GROUPING_SYMBOL: _ClassVar[Grouping]
+    GROUPING_VARIANT: _ClassVar[Grouping]
+    GROUPING_TIER: _ClassVar[Grouping]
+    GROUPING_STRATEGY: _ClassVar[Grouping]
+    GROUPING_DIRECTION: _ClassVar[Grouping]
+    GROUPING_PERIOD: _ClassVar[Grouping]
+
+class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    METHOD_UNSPECIFIED: _ClassVar[Method]
+    METHOD_EXACT: _ClassVar[Method]
+    METHOD_BOOTSTRAP: _ClassVar[Method]
+    METHOD_RANGE: _ClassVar[Method]
+
+class Answer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ANSWER_UNSPECIFIED: _ClassVar[Answer]
+    ANSWER_YES: _ClassVar[Answer]
+    ANSWER_NO: _ClassVar[Answer]
+    ANSWER_UNDECIDED: _ClassVar[Answer]
+
+class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLE_UNSPECIFIED: _ClassVar[Role]
+    ROLE_DRIVES: _ClassVar[Role]
+    ROLE_COSTS: _ClassVar[Role]
+    ROLE_ONLY_TIME: _ClassVar[Role]
+    ROLE_UNDECIDED: _ClassVar[Role]
+
+class Advice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ADVICE_UNSPECIFIED: _ClassVar[Advice]
+    ADVICE_TOO_FEW: _ClassVar[Advice]
+    ADVICE_IMPROVE: _ClassVar[Advice]
+    ADVICE_ONE_MORE_WEEK: _ClassVar[Advice]
+    ADVICE_KEEP: _ClassVar[Advice]
+
+class Reached(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REACHED_UNSPECIFIED: _ClassVar[Reached]
+    REACHED_MET: _ClassVar[Reached]
+    REACHED_MISSED: _ClassVar[Reached]
+    REACHED_LOOKS_MET: _ClassVar[Reached]
+    REACHED_LOOKS_MISSED: _ClassVar[Reached]
+    REACHED_UNKNOWN: _ClassVar[Reached]
 ACCOUNT_KIND_UNSPECIFIED: AccountKind
 ACCOUNT_KIND_PAPER: AccountKind
 ACCOUNT_KIND_REPORTED: AccountKind
@@ -160,6 +209,37 @@ OUTCOME_LOSS: Outcome
 OUTCOME_BREAKEVEN: Outcome
 OUTCOME_EXPIRED: Outcome
 OUTCOME_CANCELLED: Outcome
+GROUPING_UNSPECIFIED: Grouping
+GROUPING_SYMBOL: Grouping
+GROUPING_VARIANT: Grouping
+GROUPING_TIER: Grouping
+GROUPING_STRATEGY: Grouping
+GROUPING_DIRECTION: Grouping
+GROUPING_PERIOD: Grouping
+METHOD_UNSPECIFIED: Method
+METHOD_EXACT: Method
+METHOD_BOOTSTRAP: Method
+METHOD_RANGE: Method
+ANSWER_UNSPECIFIED: Answer
+ANSWER_YES: Answer
+ANSWER_NO: Answer
+ANSWER_UNDECIDED: Answer
+ROLE_UNSPECIFIED: Role
+ROLE_DRIVES: Role
+ROLE_COSTS: Role
+ROLE_ONLY_TIME: Role
+ROLE_UNDECIDED: Role
+ADVICE_UNSPECIFIED: Advice
+ADVICE_TOO_FEW: Advice
+ADVICE_IMPROVE: Advice
+ADVICE_ONE_MORE_WEEK: Advice
+ADVICE_KEEP: Advice
+REACHED_UNSPECIFIED: Reached
+REACHED_MET: Reached
+REACHED_MISSED: Reached
+REACHED_LOOKS_MET: Reached
+REACHED_LOOKS_MISSED: Reached
+REACHED_UNKNOWN: Reached
 
 class AnalyzeRequest(_message.Message):
     __slots__ = ("symbol", "symbols", "candles", "ccxt", "theories", "window", "interval")
@@ -1186,3 +1266,333 @@ class CancelPaperTradeRequest(_message.Message):
     id: str
     by: str
     def __init__(self, id: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class PerformanceRequest(_message.Message):
+    __slots__ = ("account", "symbol", "variant", "tier", "strategy", "direction", "since", "until", "group_by")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    symbol: str
+    variant: Variant
+    tier: Tier
+    strategy: Strategy
+    direction: Direction
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    group_by: Grouping
+    def __init__(self, account: _Optional[str] = ..., symbol: _Optional[str] = ..., variant: _Optional[_Union[Variant, str]] = ..., tier: _Optional[_Union[Tier, str]] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., direction: _Optional[_Union[Direction, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group_by: _Optional[_Union[Grouping, str]] = ...) -> None: ...
+
+class PerformanceReport(_message.Message):
+    __slots__ = ("account", "capital", "first_day", "last_day", "performance", "hold_share", "confidence", "earns", "wins_more_than_half", "groups")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CAPITAL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_DAY_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    PERFORMANCE_FIELD_NUMBER: _ClassVar[int]
+    HOLD_SHARE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    EARNS_FIELD_NUMBER: _ClassVar[int]
+    WINS_MORE_THAN_HALF_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    capital: str
+    first_day: _timestamp_pb2.Timestamp
+    last_day: _timestamp_pb2.Timestamp
+    performance: Performance
+    hold_share: Estimate
+    confidence: Estimate
+    earns: Finding
+    wins_more_than_half: Finding
+    groups: _containers.RepeatedCompositeFieldContainer[PerformanceGroup]
+    def __init__(self, account: _Optional[str] = ..., capital: _Optional[str] = ..., first_day: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_day: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., hold_share: _Optional[_Union[Estimate, _Mapping]] = ..., confidence: _Optional[_Union[Estimate, _Mapping]] = ..., earns: _Optional[_Union[Finding, _Mapping]] = ..., wins_more_than_half: _Optional[_Union[Finding, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[PerformanceGroup, _Mapping]]] = ...) -> None: ...
+
+class PerformanceGroup(_message.Message):
+    __slots__ = ("key", "performance", "hold_share")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PERFORMANCE_FIELD_NUMBER: _ClassVar[int]
+    HOLD_SHARE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    performance: Performance
+    hold_share: Estimate
+    def __init__(self, key: _Optional[str] = ..., performance: _Optional[_Union[Performance, _Mapping]] = ..., hold_share: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
+class Performance(_message.Message):
+    __slots__ = ("trades", "wins", "losses", "breakevens", "days", "win_rate", "pnl_usd", "expectancy_usd", "expectancy_percent", "profit_factor", "sharpe", "plain_sharpe", "sortino", "calmar", "max_drawdown_percent", "drawdown_days", "exposure_fraction")
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    WINS_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    BREAKEVENS_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    WIN_RATE_FIELD_NUMBER: _ClassVar[int]
+    PNL_USD_FIELD_NUMBER: _ClassVar[int]
+    EXPECTANCY_USD_FIELD_NUMBER: _ClassVar[int]
+    EXPECTANCY_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    PROFIT_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    SHARPE_FIELD_NUMBER: _ClassVar[int]
+    PLAIN_SHARPE_FIELD_NUMBER: _ClassVar[int]
+    SORTINO_FIELD_NUMBER: _ClassVar[int]
+    CALMAR_FIELD_NUMBER: _ClassVar[int]
+    MAX_DRAWDOWN_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    DRAWDOWN_DAYS_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURE_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    trades: int
+    wins: int
+    losses: int
+    breakevens: int
+    days: int
+    win_rate: Estimate
+    pnl_usd: Estimate
+    expectancy_usd: Estimate
+    expectancy_percent: Estimate
+    profit_factor: Estimate
+    sharpe: Estimate
+    plain_sharpe: Estimate
+    sortino: Estimate
+    calmar: Estimate
+    max_drawdown_percent: Estimate
+    drawdown_days: Estimate
+    exposure_fraction: Estimate
+    def __init__(self, trades: _Optional[int] = ..., wins: _Optional[int] = ..., losses: _Optional[int] = ..., breakevens: _Optional[int] = ..., days: _Optional[int] = ..., win_rate: _Optional[_Union[Estimate, _Mapping]] = ..., pnl_usd: _Optional[_Union[Estimate, _Mapping]] = ..., expectancy_usd: _Optional[_Union[Estimate, _Mapping]] = ..., expectancy_percent: _Optional[_Union[Estimate, _Mapping]] = ..., profit_factor: _Optional[_Union[Estimate, _Mapping]] = ..., sharpe: _Optional[_Union[Estimate, _Mapping]] = ..., plain_sharpe: _Optional[_Union[Estimate, _Mapping]] = ..., sortino: _Optional[_Union[Estimate, _Mapping]] = ..., calmar: _Optional[_Union[Estimate, _Mapping]] = ..., max_drawdown_percent: _Optional[_Union[Estimate, _Mapping]] = ..., drawdown_days: _Optional[_Union[Estimate, _Mapping]] = ..., exposure_fraction: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
+class Estimate(_message.Message):
+    __slots__ = ("value", "low", "high", "n", "method")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    low: float
+    high: float
+    n: int
+    method: Method
+    def __init__(self, value: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., n: _Optional[int] = ..., method: _Optional[_Union[Method, str]] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("estimate", "benchmark", "answer", "trades_needed")
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    BENCHMARK_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    TRADES_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    estimate: Estimate
+    benchmark: float
+    answer: Answer
+    trades_needed: int
+    def __init__(self, estimate: _Optional[_Union[Estimate, _Mapping]] = ..., benchmark: _Optional[float] = ..., answer: _Optional[_Union[Answer, str]] = ..., trades_needed: _Optional[int] = ...) -> None: ...
+
+class MeasureRequest(_message.Message):
+    __slots__ = ("account", "symbol", "variant", "tier", "strategy", "direction", "since", "until")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    symbol: str
+    variant: Variant
+    tier: Tier
+    strategy: Strategy
+    direction: Direction
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, account: _Optional[str] = ..., symbol: _Optional[str] = ..., variant: _Optional[_Union[Variant, str]] = ..., tier: _Optional[_Union[Tier, str]] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., direction: _Optional[_Union[Direction, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ContributionReport(_message.Message):
+    __slots__ = ("account", "trades", "holds", "forgotten", "theories")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    THEORIES_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    trades: int
+    holds: int
+    forgotten: int
+    theories: _containers.RepeatedCompositeFieldContainer[Contribution]
+    def __init__(self, account: _Optional[str] = ..., trades: _Optional[int] = ..., holds: _Optional[int] = ..., forgotten: _Optional[int] = ..., theories: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+
+class Contribution(_message.Message):
+    __slots__ = ("theory", "role", "decisions", "inexact", "changed", "trades_made", "trades_turned", "trades_prevented", "winners_made", "losers_made", "mean_confidence_change", "mean_milliseconds", "pnl_usd", "share")
+    THEORY_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    TRADES_MADE_FIELD_NUMBER: _ClassVar[int]
+    TRADES_TURNED_FIELD_NUMBER: _ClassVar[int]
+    TRADES_PREVENTED_FIELD_NUMBER: _ClassVar[int]
+    WINNERS_MADE_FIELD_NUMBER: _ClassVar[int]
+    LOSERS_MADE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_CONFIDENCE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    PNL_USD_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    theory: str
+    role: Role
+    decisions: int
+    inexact: int
+    changed: int
+    trades_made: int
+    trades_turned: int
+    trades_prevented: int
+    winners_made: int
+    losers_made: int
+    mean_confidence_change: float
+    mean_milliseconds: float
+    pnl_usd: Estimate
+    share: Estimate
+    def __init__(self, theory: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., decisions: _Optional[int] = ..., inexact: _Optional[int] = ..., changed: _Optional[int] = ..., trades_made: _Optional[int] = ..., trades_turned: _Optional[int] = ..., trades_prevented: _Optional[int] = ..., winners_made: _Optional[int] = ..., losers_made: _Optional[int] = ..., mean_confidence_change: _Optional[float] = ..., mean_milliseconds: _Optional[float] = ..., pnl_usd: _Optional[_Union[Estimate, _Mapping]] = ..., share: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
+class Review(_message.Message):
+    __slots__ = ("advice", "decided", "trades", "days", "sharpe", "above_improve", "above_keep", "trades_needed", "targets", "words")
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    SHARPE_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_IMPROVE_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_KEEP_FIELD_NUMBER: _ClassVar[int]
+    TRADES_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    advice: Advice
+    decided: bool
+    trades: int
+    days: int
+    sharpe: Estimate
+    above_improve: Finding
+    above_keep: Finding
+    trades_needed: int
+    targets: _containers.RepeatedCompositeFieldContainer[Target]
+    words: str
+    def __init__(self, advice: _Optional[_Union[Advice, str]] = ..., decided: _Optional[bool] = ..., trades: _Optional[int] = ..., days: _Optional[int] = ..., sharpe: _Optional[_Union[Estimate, _Mapping]] = ..., above_improve: _Optional[_Union[Finding, _Mapping]] = ..., above_keep: _Optional[_Union[Finding, _Mapping]] = ..., trades_needed: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., words: _Optional[str] = ...) -> None: ...
+
+class Target(_message.Message):
+    __slots__ = ("name", "limit", "is_floor", "finding", "reached")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    IS_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    FINDING_FIELD_NUMBER: _ClassVar[int]
+    REACHED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: float
+    is_floor: bool
+    finding: Finding
+    reached: Reached
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[float] = ..., is_floor: _Optional[bool] = ..., finding: _Optional[_Union[Finding, _Mapping]] = ..., reached: _Optional[_Union[Reached, str]] = ...) -> None: ...
+
+class EquityCurve(_message.Message):
+    __slots__ = ("account", "capital", "trades", "days_a_point", "points")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CAPITAL_FIELD_NUMBER: _ClassVar[int]
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    DAYS_A_POINT_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    capital: str
+    trades: int
+    days_a_point: int
+    points: _containers.RepeatedCompositeFieldContainer[EquityPoint]
+    def __init__(self, account: _Optional[str] = ..., capital: _Optional[str] = ..., trades: _Optional[int] = ..., days_a_point: _Optional[int] = ..., points: _Optional[_Iterable[_Union[EquityPoint, _Mapping]]] = ...) -> None: ...
+
+class EquityPoint(_message.Message):
+    __slots__ = ("at", "equity", "drawdown_percent")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_FIELD_NUMBER: _ClassVar[int]
+    DRAWDOWN_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    equity: str
+    drawdown_percent: float
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., equity: _Optional[str] = ..., drawdown_percent: _Optional[float] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("account", "trades", "bins")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    BINS_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    trades: int
+    bins: _containers.RepeatedCompositeFieldContainer[ConfidenceBin]
+    def __init__(self, account: _Optional[str] = ..., trades: _Optional[int] = ..., bins: _Optional[_Iterable[_Union[ConfidenceBin, _Mapping]]] = ...) -> None: ...
+
+class ConfidenceBin(_message.Message):
+    __slots__ = ("low", "mean", "won")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    WON_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    mean: float
+    won: Estimate
+    def __init__(self, low: _Optional[float] = ..., mean: _Optional[float] = ..., won: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
+class EvaluateTheoriesRequest(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    def __init__(self, account: _Optional[str] = ...) -> None: ...
+
+class ListTheoryPerformanceRequest(_message.Message):
+    __slots__ = ("account", "theory", "symbol", "since", "until", "limit")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    THEORY_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    theory: str
+    symbol: str
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    limit: int
+    def __init__(self, account: _Optional[str] = ..., theory: _Optional[str] = ..., symbol: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListTheoryPerformanceResponse(_message.Message):
+    __slots__ = ("evaluations",)
+    EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    evaluations: _containers.RepeatedCompositeFieldContainer[TheoryPerformance]
+    def __init__(self, evaluations: _Optional[_Iterable[_Union[TheoryPerformance, _Mapping]]] = ...) -> None: ...
+
+class TheoryPerformance(_message.Message):
+    __slots__ = ("account", "theory", "symbol", "computed_at", "trades", "decisions", "votes", "hits", "hit_fraction", "hit_low", "hit_high", "contribution_percent", "contribution_low", "contribution_high", "role")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    THEORY_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    COMPUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    VOTES_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    HIT_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    HIT_LOW_FIELD_NUMBER: _ClassVar[int]
+    HIT_HIGH_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTION_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTION_LOW_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTION_HIGH_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    theory: str
+    symbol: str
+    computed_at: _timestamp_pb2.Timestamp
+    trades: int
+    decisions: int
+    votes: int
+    hits: int
+    hit_fraction: float
+    hit_low: float
+    hit_high: float
+    contribution_percent: float
+    contribution_low: float
+    contribution_high: float
+    role: Role
+    def __init__(self, account: _Optional[str] = ..., theory: _Optional[str] = ..., symbol: _Optional[str] = ..., computed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trades: _Optional[int] = ..., decisions: _Optional[int] = ..., votes: _Optional[int] = ..., hits: _Optional[int] = ..., hit_fraction: _Optional[float] = ..., hit_low: _Optional[float] = ..., hit_high: _Optional[float] = ..., contribution_percent: _Optional[float] = ..., contribution_low: _Optional[float] = ..., contribution_high: _Optional[float] = ..., role: _Optional[_Union[Role, str]] = ...) -> None: ...

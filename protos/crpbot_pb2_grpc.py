@@ -1195,3 +1195,343 @@ class PaperService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class PerformanceServiceStub:
+    """What closed trades prove about the way they were decided, and what they do not prove yet.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetPerformance = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/GetPerformance',
+                request_serializer=protos_dot_crpbot__pb2.PerformanceRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.PerformanceReport.FromString,
+                _registered_method=True)
+        self.GetContribution = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/GetContribution',
+                request_serializer=protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ContributionReport.FromString,
+                _registered_method=True)
+        self.GetReview = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/GetReview',
+                request_serializer=protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Review.FromString,
+                _registered_method=True)
+        self.GetEquity = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/GetEquity',
+                request_serializer=protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.EquityCurve.FromString,
+                _registered_method=True)
+        self.GetCalibration = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/GetCalibration',
+                request_serializer=protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Calibration.FromString,
+                _registered_method=True)
+        self.ListTheoryPerformance = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/ListTheoryPerformance',
+                request_serializer=protos_dot_crpbot__pb2.ListTheoryPerformanceRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListTheoryPerformanceResponse.FromString,
+                _registered_method=True)
+        self.EvaluateTheories = channel.unary_unary(
+                '/crpbot.v1.PerformanceService/EvaluateTheories',
+                request_serializer=protos_dot_crpbot__pb2.EvaluateTheoriesRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListTheoryPerformanceResponse.FromString,
+                _registered_method=True)
+
+
+class PerformanceServiceServicer:
+    """What closed trades prove about the way they were decided, and what they do not prove yet.
+    """
+
+    def GetPerformance(self, request, context):
+        """Every statistic with its interval, together and in groups.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetContribution(self, request, context):
+        """What each theory is worth: every decision made again without it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReview(self, request, context):
+        """What the rule of the review says, beside what the trades allow to say.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEquity(self, request, context):
+        """The balance after each trade.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCalibration(self, request, context):
+        """Confidence against outcome.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTheoryPerformance(self, request, context):
+        """Evaluations of the theories as they were stored once a day, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateTheories(self, request, context):
+        """Evaluates the theories now and stores it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PerformanceServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetPerformance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPerformance,
+                    request_deserializer=protos_dot_crpbot__pb2.PerformanceRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.PerformanceReport.SerializeToString,
+            ),
+            'GetContribution': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetContribution,
+                    request_deserializer=protos_dot_crpbot__pb2.MeasureRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ContributionReport.SerializeToString,
+            ),
+            'GetReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReview,
+                    request_deserializer=protos_dot_crpbot__pb2.MeasureRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Review.SerializeToString,
+            ),
+            'GetEquity': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEquity,
+                    request_deserializer=protos_dot_crpbot__pb2.MeasureRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.EquityCurve.SerializeToString,
+            ),
+            'GetCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCalibration,
+                    request_deserializer=protos_dot_crpbot__pb2.MeasureRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Calibration.SerializeToString,
+            ),
+            'ListTheoryPerformance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTheoryPerformance,
+                    request_deserializer=protos_dot_crpbot__pb2.ListTheoryPerformanceRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListTheoryPerformanceResponse.SerializeToString,
+            ),
+            'EvaluateTheories': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateTheories,
+                    request_deserializer=protos_dot_crpbot__pb2.EvaluateTheoriesRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListTheoryPerformanceResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crpbot.v1.PerformanceService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crpbot.v1.PerformanceService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PerformanceService:
+    """What closed trades prove about the way they were decided, and what they do not prove yet.
+    """
+
+    @staticmethod
+    def GetPerformance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/GetPerformance',
+            protos_dot_crpbot__pb2.PerformanceRequest.SerializeToString,
+            protos_dot_crpbot__pb2.PerformanceReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetContribution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/GetContribution',
+            protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ContributionReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/GetReview',
+            protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Review.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEquity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/GetEquity',
+            protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+            protos_dot_crpbot__pb2.EquityCurve.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/GetCalibration',
+            protos_dot_crpbot__pb2.MeasureRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Calibration.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTheoryPerformance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/ListTheoryPerformance',
+            protos_dot_crpbot__pb2.ListTheoryPerformanceRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListTheoryPerformanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateTheories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.PerformanceService/EvaluateTheories',
+            protos_dot_crpbot__pb2.EvaluateTheoriesRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListTheoryPerformanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

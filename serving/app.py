@@ -19,13 +19,15 @@ from api.metrics import Metrics
 from api.readiness import Check, Readiness
 from core.adapters.fits import FitFolder
 from core.adapters.ledger.chain import AuditEvent
+from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger, Run
+from core.adapters.ledger.signal_reads import Signals
 from core.analyzers import discover
 from core.desk import Defaults, Desk
 from core.errors import Code, CrpbotError
 from core.market import instant
 from core.panel import LocalAnalysts, warm_up
-from core.ports import Analysts, Contexts
+from core.ports import Analysts, Contexts, TradeRecords
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
 from serving.analysts import samples
@@ -100,18 +102,34 @@ def build_coingecko(settings: Settings, file: Path) -> CoinGecko:
 
 
 def build_desk(
-    settings: Settings, analysts: Analysts, contexts: Contexts | None = None, *, source: Source | None = None
+    settings: Settings,
+    analysts: Analysts,
+    contexts: Contexts | None = None,
+    *,
+    source: Source | None = None,
+    records: TradeRecords | None = None,
 ) -> Desk:
-    """The desk over a market (that of the settings where none is given), its facts and the given analysts."""
+    """The desk over a market (that of the settings where none is given), its facts, closed trades and the analysts."""
     market, now = source or build_market(settings)
     defaults = Defaults(settings.market.interval, settings.market.window)
-    return Desk(market=market, analysts=analysts, now=now, defaults=defaults, contexts=contexts)
+    return Desk(market=market, analysts=analysts, now=now, defaults=defaults, contexts=contexts, records=records)
 
 
-def build_local_desk(settings: Settings, contexts: Contexts | None = None, *, source: Source | None = None) -> Desk:
+def build_local_desk(
+    settings: Settings,
+    contexts: Contexts | None = None,
+    *,
+    source: Source | None = None,
+    records: TradeRecords | None = None,
+) -> Desk:
     """The desk without Ray: everything in this process."""
     analysts = LocalAnalysts(time.monotonic, FitFolder(fit_folder(settings)).library)
-    return build_desk(settings, analysts, contexts, source=source)
+    return build_desk(settings, analysts, contexts, source=source, records=records)
+
+
+def build_records(ledger: Ledger) -> TradeRecords:
+    """How the signals ended, for the theories: what the threshold is raised by too."""
+    return StoredDecisions(ledger, Signals(ledger))
 
 
 def fit_folder(settings: Settings) -> Path:
@@ -159,15 +177,16 @@ async def run_gateway(settings: Settings) -> None:
     contexts = build_contexts(settings)
     if contexts is not None:
         contexts.wake()
+    records = build_records(ledger)
     if settings.serving.mode == "inprocess":
         await asyncio.to_thread(warm_up, samples(), tuple(discover()))
-        desk = build_local_desk(settings, contexts, source=source)
+        desk = build_local_desk(settings, contexts, source=source, records=records)
         following = None
     else:
         from serving.link import RayLink
 
         analysts = ServeAnalysts(build_groups(settings))
-        desk = build_desk(settings, analysts, contexts, source=source)
+        desk = build_desk(settings, analysts, contexts, source=source, records=records)
         checks["analysts"] = analysts.problem
         following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder).run())
     metrics = Metrics()

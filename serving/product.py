@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from api.operations import (
     account_operations,
     analysis_operations,
     paper_operations,
+    performance_operations,
     risk_operations,
     signal_operations,
 )
@@ -22,10 +23,12 @@ from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.paper_books import StoredBooks
 from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.theory_figures import StoredFigures
 from core.desk import Desk
 from core.fitted import Library
 from core.keeper import Keeper
 from core.paper_desk import PaperDesk
+from core.performance_desk import PerformanceDesk
 from core.ports import Exchange
 from core.risk.pack import discover_packs
 from core.settings import Settings
@@ -40,6 +43,7 @@ from serving.signals import (
     build_verdicts,
     make_key,
 )
+from serving.workroom import Workroom
 
 Source = tuple[Exchange, Callable[[], datetime]]
 """A market and its clock."""
@@ -52,6 +56,7 @@ class Product:
     operations: tuple[Operation, ...]
     keeper: Keeper
     model: ChatClient | None
+    close: Callable[[], Awaitable[None]]
 
 
 async def build_product(
@@ -82,12 +87,17 @@ async def build_product(
     )
     books = StoredBooks(ledger, forced_switch(settings))
     paper = PaperDesk(books=books, archive=archive, risk=risk, clock=clock)
+    workroom = Workroom(settings.database_url.get_secret_value())
+    performance = PerformanceDesk(
+        statistics=workroom, figures=StoredFigures(ledger), clock=clock, name_account=risk.name_account
+    )
     operations = (
         *analysis_operations(desk, metrics),
         *risk_operations(risk),
         *account_operations(risk),
         *signal_operations(signals, SignalReader(archive, clock)),
         *paper_operations(paper),
+        *performance_operations(performance),
     )
     keys = Idempotency(ledger)
     keeper = Keeper(
@@ -95,6 +105,17 @@ async def build_product(
         market=market,
         clock=clock,
         packs=discover_packs(),
-        chores=(*build_chores(settings, ledger, spend, keys), lambda _moment: risk.watch()),
+        chores=(
+            *build_chores(settings, ledger, spend, keys),
+            lambda _moment: risk.watch(),
+            performance.evaluate_daily,
+        ),
     )
-    return Product(tuple(remember(each, keys, clock) for each in operations), keeper, model)
+
+    async def close() -> None:
+        await performance.close()
+        workroom.close()
+        if model is not None:
+            await model.close()
+
+    return Product(tuple(remember(each, keys, clock) for each in operations), keeper, model, close)

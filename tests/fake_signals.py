@@ -264,7 +264,11 @@ class FakeSignals:
         self.asked.append((address.path, dict(parameters)))
         match address.path:
             case "/health/ready":
-                send(handler, 200, {"ready": True, "mode": (self.mode or self.template.runtime_mode).value, "conditions": []})
+                send(
+                    handler,
+                    200,
+                    {"ready": True, "mode": (self.mode or self.template.runtime_mode).value, "conditions": []},
+                )
             case "/v1/risk":
                 window = Window("signals_per_hour", 0, self.hourly, None)
                 send(handler, 200, {"windows": [adapter(Window).dump_python(window, mode="json")]})

@@ -12,6 +12,7 @@ from api.operations import (
     account_operations,
     analysis_operations,
     paper_operations,
+    performance_operations,
     risk_operations,
     signal_operations,
 )
@@ -23,6 +24,7 @@ OPERATIONS: Final = (
     *account_operations(NOBODY),
     *signal_operations(NOBODY, NOBODY),
     *paper_operations(NOBODY),
+    *performance_operations(NOBODY),
 )
 
 

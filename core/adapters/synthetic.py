@@ -39,11 +39,13 @@ Days = Mapping[tuple[str, int], Floats]
 class SyntheticMarket:
     """Candles made from a seed. Any window is computed where it stands, so the past and the future have no end.
 
+    With `edge` it can be foreseen a little, and is another market with a name of its own (`synthetic_edge`).
     The cache belongs to the thread of the event loop: computing happens in a worker thread, on values alone.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, edge: bool = False) -> None:
         self._seed = seed
+        self._edge = edge
         self._cache: dict[tuple[str, str, int], Floats] = {}
         self._cache_bytes = 0
 
@@ -53,7 +55,7 @@ class SyntheticMarket:
 
     @property
     def identity(self) -> str:
-        return f"{NAME}-{self._seed}"
+        return f"{NAME}-{self._seed}{'-edge' if self._edge else ''}"
 
     @property
     def synthetic(self) -> bool:
@@ -67,7 +69,9 @@ class SyntheticMarket:
         known = {key: self._cache[interval, *key] for key in wanted if (interval, *key) in self._cache}
         if len(known) == len(wanted) and count * len(names) <= INLINE_CANDLES:
             return [_cut(symbol, interval, starts, known) for symbol in names]
-        fresh, candles = await asyncio.to_thread(_complete, self._seed, names, interval, starts=starts, known=known)
+        fresh, candles = await asyncio.to_thread(
+            _complete, self._seed, names, interval, edge=self._edge, starts=starts, known=known
+        )
         self._keep(interval, fresh)
         return candles
 
@@ -121,7 +125,7 @@ def _days(starts: range) -> range:
 
 
 def _complete(
-    seed: int, names: Sequence[str], interval: str, *, starts: range, known: Days
+    seed: int, names: Sequence[str], interval: str, *, edge: bool, starts: range, known: Days
 ) -> tuple[Days, list[Candles]]:
     """The days that were not known yet, and the candles asked for."""
     fresh: dict[tuple[str, int], Floats] = {}
@@ -129,15 +133,15 @@ def _complete(
         missing = [day for day in _days(starts) if (symbol, day) not in known]
         for begin in range(0, len(missing), CHUNK_DAYS):
             chunk = missing[begin : begin + CHUNK_DAYS]
-            blocks = _compute(Noise(seed, symbol), chunk, starts.step // MINUTE_MS)
+            blocks = _compute(Noise(seed, symbol), chunk, starts.step // MINUTE_MS, edge=edge)
             fresh.update(((symbol, day), block) for day, block in zip(chunk, blocks, strict=True))
     days = {**known, **fresh}
     return fresh, [_cut(symbol, interval, starts, days) for symbol in names]
 
 
-def _compute(noise: Noise, days: list[int], minutes_a_candle: int) -> list[Floats]:
+def _compute(noise: Noise, days: list[int], minutes_a_candle: int, *, edge: bool) -> list[Floats]:
     """The candles of each day, (5, candles a day) each, in memory of its own so that the cache holds nothing else."""
-    minutes = trade_minutes(noise, np.array(days, dtype=np.int64))
+    minutes = trade_minutes(noise, np.array(days, dtype=np.int64), edge=edge)
     block = in_units(noise.symbol, merge_candles(minutes, minutes_a_candle))
     return [np.ascontiguousarray(day) for day in np.split(block, len(days), axis=1)]
 

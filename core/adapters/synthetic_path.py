@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.adapters.synthetic_edge import DRIFT, VOLUME, draw_pressure
 from core.adapters.synthetic_noise import Noise, smooth_noise
 from core.market import Floats, Instants
 
@@ -95,32 +96,30 @@ class Era(NamedTuple):
     volatility: Floats
 
 
-def trade_minutes(noise: Noise, days: Instants) -> Floats:
+def trade_minutes(noise: Noise, days: Instants, *, edge: bool = False) -> Floats:
     """Every minute of the given days (numbered from 1970-01-01, earlier ones negative), as whole ticks and lots.
 
     Shape: (D,) -> (5, D x 1440): open, high, low, close in ticks, volume in lots. Whole numbers, so that longer
     candles are exact sums; `in_units` turns them into prices and volumes.
     A minute's high and low are each drawn from the law of a Brownian bridge's extreme between its open and close,
     (r + sqrt(r^2 - 2 sigma^2 ln U)) / 2 above the open; drawn one by one, their dependence is left out.
+    With `edge` a hidden pressure moves price and volume, and every day is like the others: see `synthetic_edge`.
     """
-    coin = COINS[noise.symbol]
-    eras = [compute_era(noise, number) for number in (days // ERA_DAYS).tolist()]
-    places = (days % ERA_DAYS).tolist()
-    start = np.array([era.midnights[place] for era, place in zip(eras, places, strict=True)])
-    end = np.array([era.midnights[place + 1] for era, place in zip(eras, places, strict=True)])
-    volatility = np.array([era.volatility[place] for era, place in zip(eras, places, strict=True)])
-
+    start, end, volatility = _even_days(COINS[noise.symbol], len(days)) if edge else _days(noise, days)
     minutes = days[:, None] * MINUTES_A_DAY + np.arange(MINUTES_A_DAY)
     share = np.repeat(_variance_share(noise, days), MINUTES_A_QUARTER, axis=1)
     sigma = volatility[:, None] * np.sqrt(share)
     jump_minute, jump = _jumps(noise, days, volatility)
-    moves = _bridge(sigma * noise.normals("minute", minutes), share, end - start - jump.sum(axis=1))
+    pressure = draw_pressure(noise, minutes) if edge else np.zeros((1, 1))
+    moves = _bridge(
+        sigma * (noise.normals("minute", minutes) + DRIFT * pressure), share, end - start - jump.sum(axis=1)
+    )
     for minute, size in zip(jump_minute.T, jump.T, strict=True):
         moves[np.arange(len(days)), minute] += size
 
     path = np.concatenate([start[:, None], start[:, None] + np.cumsum(moves, axis=1)], axis=1)
     path[:, -1] = end  # the next day's start, to the last bit
-    return _in_ticks(noise, coin, minutes, path, sigma)
+    return _in_ticks(noise, minutes, path, sigma, pressure)
 
 
 def in_units(symbol: str, block: Floats) -> Floats:
@@ -150,6 +149,22 @@ def compute_era(noise: Noise, number: int) -> Era:
     midnights = np.concatenate([borders[:1], borders[0] + np.cumsum(moves)])
     midnights[-1] = borders[1]
     return Era(midnights, volatility)
+
+
+def _days(noise: Noise, days: Instants) -> tuple[Floats, Floats, Floats]:
+    """Log price at the beginning and at the end of each day, and its volatility."""
+    eras = [compute_era(noise, number) for number in (days // ERA_DAYS).tolist()]
+    places = (days % ERA_DAYS).tolist()
+    start = np.array([era.midnights[place] for era, place in zip(eras, places, strict=True)])
+    end = np.array([era.midnights[place + 1] for era, place in zip(eras, places, strict=True)])
+    volatility = np.array([era.volatility[place] for era, place in zip(eras, places, strict=True)])
+    return start, end, volatility
+
+
+def _even_days(coin: Coin, count: int) -> tuple[Floats, Floats, Floats]:
+    """The same of days that all begin and end at the coin's anchor and have its usual volatility."""
+    anchor = np.full(count, math.log(coin.anchor))
+    return anchor, anchor, np.full(count, coin.daily_volatility)
 
 
 def _bridge(moves: Floats, share: Floats, total: Floats) -> Floats:
@@ -194,8 +209,9 @@ def _variance_share(noise: Noise, days: Instants) -> Floats:
     return share
 
 
-def _in_ticks(noise: Noise, coin: Coin, minutes: Instants, path: Floats, sigma: Floats) -> Floats:
+def _in_ticks(noise: Noise, minutes: Instants, path: Floats, sigma: Floats, pressure: Floats) -> Floats:
     """The log path with its extremes on the coin's price grid, and the volume traded."""
+    coin = COINS[noise.symbol]
     moves = np.diff(path, axis=1)
     up = np.sqrt(moves**2 - 2.0 * sigma**2 * np.log(noise.uniforms("high", minutes)))
     down = np.sqrt(moves**2 - 2.0 * sigma**2 * np.log(noise.uniforms("low", minutes)))
@@ -209,5 +225,5 @@ def _in_ticks(noise: Noise, coin: Coin, minutes: Instants, path: Floats, sigma: 
     level = sigma / (coin.daily_volatility / math.sqrt(MINUTES_A_DAY))
     surprise = 0.3 + 0.9 * np.abs(moves) / sigma  # about 1 on average; a jump trades a lot
     volume = coin.minute_volume * level**VOLUME_POWER * np.exp(VOLUME_NOISE * noise.normals("volume", minutes))
-    lots = np.rint(volume * surprise * 10.0**VOLUME_DECIMALS)
+    lots = np.rint(volume * np.exp(VOLUME * pressure) * surprise * 10.0**VOLUME_DECIMALS)
     return np.array([opens, highs, lows, closes, lots]).reshape(5, -1)

@@ -11,9 +11,10 @@ wins and l losses the win rate p follows Beta(alpha, beta), alpha = 1 + w, beta 
 - `trades_to_know`: the fewest further trades, won at the mean rate, after which the interval lies above break-even. 0
   where it does already; missing without trades, where the rate does not exceed break-even, or above 131,072.
 
-The record is that of one symbol, variant and tier. It has no direction: a filter, so the vote is always 0. What it
-feeds is the confidence threshold: that rises to the lowest tier whose `probability_above_break_even` is 0.5 or more,
-and never falls below the profile's.
+The record has no direction: a filter, so the vote is always 0. What it feeds is the confidence threshold: that rises
+to the lowest tier whose `probability_above_break_even` is 0.5 or more, and never falls below the profile's. There it is
+the record of one symbol, variant and tier. The reading comes before it is known which variant and tier decide, so a
+server tells it all published signals of the symbol, from the same records.
 
 Beta(1, 1) is the default; `assess` takes any other prior, of which Jeffreys' Beta(1/2, 1/2) is the usual one. Nothing
 is forgotten unless a caller declares it with `forget`.

@@ -116,7 +116,10 @@ def tier_records(learned: Learned, symbol: str, variant: Variant | None) -> dict
     for key in sorted(learned, key=_order):
         if key.symbol == symbol and key.variant is variant and key.tier is not None:
             found[key.tier] = found.get(key.tier, Tally()) + learned[key]
-    return {tier: TierRecord(tally.wins, tally.losses, tally.break_even) for tier, tally in found.items()}
+    return {
+        tier: TierRecord(tally.wins, tally.losses, tally.break_even, tally.won_percent, tally.lost_percent)
+        for tier, tally in found.items()
+    }
 
 
 def write_json(learned: Learned) -> str:

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr, stdtrit
 
 from core.kernels.performance import resample_means, resample_paths
@@ -30,6 +31,7 @@ FEWEST: Final = 10  # values without which no block can be drawn that says anyth
 
 
 Interval = tuple[float, float]
+Places = NDArray[np.int64]
 
 
 class Draws(NamedTuple):
@@ -64,14 +66,21 @@ def draw_paths(values: Floats, *, resamples: int = RESAMPLES) -> Draws:
     return Draws(resample_paths(series, block, resamples, _seed(series)), len(series) / block)
 
 
-def percentile_interval(drawn: Floats, blocks: float) -> Interval | None:
-    """The 95 % interval of a drawn statistic; None where over a tenth of the draws has no value."""
+def draw_places(values: Floats, *, resamples: int = RESAMPLES) -> Places:
+    """Which value each step of each resample took, for what hangs on the same days. Shape: (n,) -> (resamples, n)."""
+    series = np.ascontiguousarray(values, dtype=np.float64)
+    places = np.arange(len(series), dtype=np.float64)
+    return resample_paths(places, block_length(series), resamples, _seed(series)).astype(np.int64)
+
+
+def percentile_interval(drawn: Floats, blocks: float, *, tail: float = TAIL) -> Interval | None:
+    """The interval of a drawn statistic, 95 % by default; None where over a tenth of the draws has no value."""
     known = drawn[np.isfinite(drawn)]
     if len(known) < 0.9 * len(drawn):
         return None
     count = max(blocks, 3.0)
-    tail = float(ndtr(math.sqrt(count / (count - 1.0)) * stdtrit(count - 1.0, TAIL)))
-    low, high = np.quantile(known, (tail, 1.0 - tail))
+    outer = float(ndtr(math.sqrt(count / (count - 1.0)) * stdtrit(count - 1.0, tail)))
+    low, high = np.quantile(known, (outer, 1.0 - outer))
     return float(low), float(high)
 
 

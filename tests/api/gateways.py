@@ -31,7 +31,7 @@ from core.panel import LocalAnalysts
 from core.ports import Analysts
 from core.settings_sources import load_settings
 from protos import crpbot_pb2
-from serving.app import build_local_desk, build_market
+from serving.app import build_local_desk, build_market, build_records
 from serving.product import build_product
 from tests.fakes import FakeMarket, fixed_clock
 
@@ -149,7 +149,7 @@ async def all_operations(metrics: Metrics, folder: Path, **changes: str) -> tupl
     settings = load_settings({"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), **changes}, folder).settings
     ledger = await Ledger.open(settings.database_url.get_secret_value())
     source = build_market(settings)
-    desk = build_local_desk(settings, source=source)
+    desk = build_local_desk(settings, source=source, records=build_records(ledger))
     product = await build_product(
         settings, desk=desk, source=source, ledger=ledger, library=lambda: NOTHING_FITTED, metrics=metrics
     )

@@ -38,6 +38,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("state")
     upgrade(f"sqlite:///{folder}/crpbot.db")
     with running_gateway(build=partial(all_operations, folder=Path(folder)), timeout_seconds=20.0) as gateway:
+        gateway.rest.get("/v1/performance", timeout=60.0)  # starts the process that computes, which may take a while
         yield gateway
 
 

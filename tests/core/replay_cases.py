@@ -27,7 +27,7 @@ from core.signal_desk import SignalDesk, Station
 from core.signal_ports import WholeSignal
 from core.signal_requests import GenerateSignalsRequest
 from core.verdicts import Verdicts
-from serving.app import build_local_desk, build_market, fit_folder
+from serving.app import build_local_desk, build_market, build_records, fit_folder
 from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
 from serving.signals import build_habits, build_model, build_spend
 from tests.fake_deepseek import FakeDeepSeek
@@ -39,7 +39,7 @@ FITTED, FITTED_ON, FITTED_AT = "market_regime", "BTC-USD", datetime(2026, 1, 1, 
 ASKING = {
     "CRPBOT__DECISION__SKIP_UNANIMOUS_HOLD": "false",
     "CRPBOT__DECISION__COMPARE_VARIANTS": "true",
-    "MAX_SIGNALS_PER_HOUR": "5",
+    "MAX_SIGNALS_PER_HOUR": "60",
 }
 
 
@@ -60,7 +60,7 @@ async def opened_desk(settings: Settings) -> AsyncIterator[SignalDesk]:
     library = FitFolder(fit_folder(settings)).library
     try:
         yield SignalDesk(
-            studies=build_local_desk(settings, source=(market, now)),
+            studies=build_local_desk(settings, source=(market, now), records=build_records(ledger)),
             verdicts=Verdicts(habits=build_habits(settings), library=library, purse=spend, model=model),
             risk=build_risk_desk(settings, ledger, market, clock),
             decisions=StoredDecisions(ledger, Signals(ledger), forced_switch(settings)),

@@ -12,9 +12,6 @@ import pytest
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_results import (
     SignalResult,
-    TheoryPerformance,
-    read_performance,
-    store_performance,
     store_result,
 )
 from core.trade import Direction
@@ -136,14 +133,3 @@ async def test_a_signal_has_one_result(ledger: Ledger, ask: Sql) -> None:
         assert not await store_result(connection, second, created_at=NOON)
     stored = ask("SELECT outcome, pnl_percent, pnl_units, exit_price FROM signal_results WHERE signal_id = 'signal-0'")
     assert stored == [("win", 1.5, 123456789, "67900.1")]
-
-
-async def test_the_performance_of_theories_reads_back(ledger: Ledger) -> None:
-    rows = [
-        TheoryPerformance("hurst_exponent", "BTC-USD", NOON, 40, 22, 0.55, 0.4, 0.69, 0.1 + 0.2),
-        TheoryPerformance("market_context", "BTC-USD", NOON, 0, 0, None, None, None, None),
-    ]
-    async with ledger.writing() as connection:
-        await store_performance(connection, rows)
-        assert await read_performance(connection, NOON) == rows
-        assert await read_performance(connection, NOON + timedelta(hours=1)) == []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,12 +13,17 @@ import pytest
 
 from core.analysis import Analysis, AnalyzeRequest, Findings, Missing, Reading, RefusedSymbol
 from core.analyzers import discover
+from core.asked_windows import MAX_WINDOWS
+from core.confidence import Records, TierRecord, pool
 from core.context import Facts
-from core.desk import MAX_WINDOWS, Defaults, Desk
+from core.desk import Defaults, Desk
 from core.errors import Code, CrpbotError, join_errors
 from core.market import Windows
+from core.panel import LocalAnalysts
 from core.ports import Analysts
-from core.signal import Degradation
+from core.signal import Degradation, Variant
+from core.signal_ports import Study
+from core.trade import Tier
 from tests.fakes import (
     NOW_MS,
     SLOW_SYMBOL,
@@ -291,3 +297,73 @@ def test_the_catalogue_lists_every_theory_with_its_numbers() -> None:
         assert theory.summary
         assert theory.fields
         assert theory.min_length <= 200
+
+
+class FakeRecords:
+    """Knows how Bitcoin's signals ended; `broken` knows nothing at all."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.asked: list[tuple[tuple[str, ...], bool]] = []
+        self.broken = broken
+
+    async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
+        self.asked.append((tuple(symbols), synthetic))
+        if self.broken:
+            raise CrpbotError(Code.UNAVAILABLE, "ledger: locked", reason="LEDGER_BUSY")
+        bitcoin = {
+            Variant.V7_FULL_MATH: {
+                Tier.HIGH: TierRecord(20, 4, 0.4, 30.0, 4.0),
+                Tier.LOW: TierRecord(5, 6, 0.5, 5.0, 6.0),
+            },
+            None: {Tier.LOW: TierRecord(1, 0, None, 1.0, 0.0)},
+        }
+        return {symbol: bitcoin if symbol == "BTC-USD" else {} for symbol in symbols}
+
+
+def recording_desk(records: FakeRecords) -> Desk:
+    analysts = LocalAnalysts(time.monotonic)
+    return Desk(market=FakeMarket(), analysts=analysts, now=fixed_clock, defaults=Defaults("5m", 300), records=records)
+
+
+def win_rates(analyses: Sequence[Analysis]) -> list[Reading]:
+    return [reading for each in analyses for reading in each.readings if reading.theory == "bayesian_win_rate"]
+
+
+async def test_a_symbol_is_read_with_the_closed_trades_of_its_signals() -> None:
+    records = FakeRecords()
+    request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), theories=("bayesian_win_rate",))
+    found = await recording_desk(records).analyze(request, timeout_seconds=20.0)
+    assert records.asked == [(("BTC-USD", "ETH-USD"), True)]
+    bitcoin, ether = win_rates(found.analyses)
+    assert (bitcoin.values["alpha"], bitcoin.values["beta"]) == (1 + 26, 1 + 10)
+    assert bitcoin.values["break_even"] == pytest.approx((10 / 10) / (36 / 26 + 10 / 10))
+    assert (ether.problem, ether.values["sample_size"], ether.values["win_rate"]) == (None, 0.0, 0.5)
+
+
+async def test_a_callers_own_candles_have_no_closed_trades() -> None:
+    records = FakeRecords()
+    own = as_columns(walk_candles("BTC-USD", "5m", 300))
+    request = AnalyzeRequest(symbol="BTC-USD", candles=(own,), theories=("bayesian_win_rate",))
+    found = await recording_desk(records).analyze(request, timeout_seconds=20.0)
+    known, unknown = win_rates(found.analyses)
+    assert known.problem is None
+    assert unknown.problem is not None
+    assert "no closed trades" in unknown.problem
+
+
+async def test_a_market_is_read_also_where_the_ledger_does_not_answer() -> None:
+    request = AnalyzeRequest(symbol="BTC-USD", theories=("bayesian_win_rate", "hurst_exponent"))
+    found = await recording_desk(FakeRecords(broken=True)).analyze(request, timeout_seconds=20.0)
+    assert [reading.problem is None for reading in found.analyses[0].readings] == [False, True]
+
+
+async def test_a_study_tells_the_closed_trades_that_its_theories_were_told() -> None:
+    records = FakeRecords()
+    (study,) = await recording_desk(records).study(["BTC-USD"], "5m", timeout_seconds=20.0)
+    assert isinstance(study, Study)
+    assert study.records is not None
+    assert pool(study.records).wins == 26
+    assert len(records.asked) == 1
+    (plain,) = await desk().study(["BTC-USD"], "5m", timeout_seconds=5.0)
+    assert isinstance(plain, Study)
+    assert plain.records is None

@@ -49,7 +49,7 @@ def test_tiers_gather_both_directions() -> None:
         key._replace(tier=None): Tally(9, 9),
         key._replace(symbol="ETH-USD"): Tally(9, 9),
     }
-    assert tier_records(learned, "BTC-USD", Variant.V7_FULL_MATH) == {Tier.HIGH: TierRecord(3, 3, 1 / 3)}
+    assert tier_records(learned, "BTC-USD", Variant.V7_FULL_MATH) == {Tier.HIGH: TierRecord(3, 3, 1 / 3, 6.0, 3.0)}
 
 
 def test_trades_without_a_win_or_loss_teach_little() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from core.adapters.ledger.signal_reads import Signals
 from core.analysis import Reading
 from core.analyzers import Analyzer, find
 from core.case_file import read_case, write_case
+from core.confidence import TierRecord, to_columns
+from core.decision import decide
 from core.fitted import Library, Shelf
 from core.market import Context, Windows, stack_windows
 from core.replay_decision import Machine, Replayed, replay_decision
@@ -284,11 +287,11 @@ def test_a_vote_that_was_changed_in_the_case_is_found_in_the_decision_and_among_
 def test_a_theory_that_had_no_facts_to_read_is_computed_again_too(wholes: list[WholeSignal], shelf: Shelf) -> None:
     for theory in ("bayesian_win_rate", "market_context"):
         (found,) = replay([with_vote(wholes[0], theory, 0.77)], shelf, MACHINE)
-        assert found.differences == (f"{theory}.vote: '0.77' is stored, '0.0' comes out",)
+        assert f"{theory}.vote: '0.77' is stored, '0.0' comes out" in found.differences
 
 
 def test_a_case_of_another_spelling_is_found(wholes: list[WholeSignal]) -> None:
-    found = replay_decision(altered(wholes[0], "case", '"version":1', '"version":2'), MACHINE)
+    found = replay_decision(altered(wholes[0], "case", '"version":2', '"version":1'), MACHINE)
     assert found.differences[0].startswith("case: differs from character ")
 
 
@@ -445,3 +448,44 @@ async def test_a_ledger_names_its_decisions_in_order_and_each_windows_market(led
     assert await signals.names(named[-1][0], 500) == []
     found = [(await signals.whole(signal_id)).identities for _, signal_id, _ in named]
     assert found == [("synthetic-7", "synthetic-7"), ("coinbase",), ()]
+
+
+def test_closed_trades_that_a_theory_was_told_are_kept_and_told_again(wholes: list[WholeSignal], shelf: Shelf) -> None:
+    told = TierRecord(30, 12, 0.4, 45.0, 12.5)
+    whole = told_of(wholes[0], told)
+    assert [reading.problem for reading in readings_named(whole, "bayesian_win_rate")] == [None]
+    (found,) = replay([whole], shelf, MACHINE)
+    assert (found.decision, found.readings, found.differences) == (True, True, ())
+    (other,) = replay([altered(whole, "case", '"wins":30', '"wins":31')], shelf, MACHINE)
+    assert other.differences
+    assert all(difference.startswith("bayesian_win_rate") for difference in other.differences)
+
+
+def test_a_case_from_before_closed_trades_were_kept_is_read_as_it_was_written(
+    wholes: list[WholeSignal], shelf: Shelf
+) -> None:
+    whole = told_of(wholes[0], None)
+    assert '"version":1' in whole.texts["case"]
+    assert "record" not in json.loads(whole.texts["case"])
+    (found,) = replay([whole], shelf, MACHINE)
+    assert (found.decision, found.readings, found.differences) == (True, True, ())
+
+
+def told_of(whole: WholeSignal, record: TierRecord | None) -> WholeSignal:
+    """The decision as it would have been made with these closed trades."""
+    case, mode = read_case(whole.texts["case"])
+    windows = stack_windows(whole.candles, 500, origins=whole.identities)
+    if record is not None:
+        windows = replace(windows, record=to_columns([record]))
+    (said,) = analyzers.evaluate(find("bayesian_win_rate"), windows)
+    readings = tuple(said if each.theory == said.theory else each for each in case.analysis.readings)
+    made = replace(case, analysis=replace(case.analysis, readings=readings), record=record)
+    votes = decide(made).votes
+    coverage = decide(made).coverage
+    retold = replace(whole, texts={**whole.texts, "case": write_case(made, mode)})
+    return with_signal(retold, votes=votes, coverage=coverage)
+
+
+def readings_named(whole: WholeSignal, theory: str) -> list[Reading]:
+    case, _ = read_case(whole.texts["case"])
+    return [reading for reading in case.analysis.readings if reading.theory == theory]

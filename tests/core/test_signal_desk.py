@@ -17,7 +17,8 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
-from core.confidence import JUDGED_FROM
+from core.case_file import read_case
+from core.confidence import JUDGED_FROM, TierRecord
 from core.errors import Code, CrpbotError
 from core.idempotency import LEASE_MS, Attempt, Call, Started
 from core.llm import FailureReason, LlmFailure
@@ -31,7 +32,7 @@ from core.variants import assign
 from tests.core.books import HOUR_MS, NOON, adjustment
 from tests.core.conftest import Sql
 from tests.core.decisions import decision, store
-from tests.core.signal_cases import HABITS, SURE, UNSURE, FakeModel, Room, hourly, said
+from tests.core.signal_cases import HABITS, SURE, UNSURE, FakeModel, FakeStudies, Room, hourly, said
 
 PATIENT = 60.0  # seconds; no machine is so busy
 OTHER_VARIANT = {Variant.V7_FULL_MATH: Variant.V7_DEEPSEEK_ONLY, Variant.V7_DEEPSEEK_ONLY: Variant.V7_FULL_MATH}
@@ -460,3 +461,21 @@ async def test_when_a_kill_call_has_returned_nothing_new_is_published(ledger: Le
     await asyncio.gather(*asking)
     assert await emissions(room) == published
     assert len(await rows(room)) == 8 * len(SYMBOLS)
+
+
+async def test_the_threshold_reads_the_closed_trades_that_the_theories_were_told(ledger: Ledger) -> None:
+    room = await Room(ledger, votes={"BTC-USD": UNSURE}).open()
+    losing = {None: {Tier.MEDIUM: TierRecord(2, 30, 0.5, 2.0, 30.0)}}
+
+    class Told(FakeStudies):
+        async def study(
+            self, symbols: Sequence[str], interval: str | None, *, timeout_seconds: float
+        ) -> list[Study | RefusedSymbol]:
+            found = await FakeStudies.study(self, symbols, interval, timeout_seconds=timeout_seconds)
+            return [replace(each, records=losing) if isinstance(each, Study) else each for each in found]
+
+    room.with_studies(Told(room.clock, room.votes))
+    (signal,) = await ask(room, "BTC-USD")
+    assert (signal.direction, signal.threshold) == (Direction.HOLD, 0.75)
+    case, _ = read_case((await room.signals.whole(signal.id)).texts["case"])
+    assert case.record == TierRecord(2, 30, 0.5, 2.0, 30.0)

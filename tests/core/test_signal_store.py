@@ -353,7 +353,8 @@ async def test_texts_come_back_byte_for_byte(ledger: Ledger, signals: Signals, s
         assert whole.texts == {**TEXTS, "prompt": TEXTS["prompt"] + str(number)}
         assert whole.stored.signal == decision(number)
     assert (await signals.whole("signal-400")).texts == {}
-    assert sql("SELECT kind, day FROM text_bases WHERE kind = 'prompt'") == [("prompt", "2026-11-21")]
+    named = sql("SELECT kind, day FROM text_bases WHERE kind LIKE 'prompt%'")
+    assert named == [("prompt BTC-USD", "2026-11-21")], "one dictionary for a symbol, a kind and a day"
 
 
 @pytest.mark.parametrize("kind", ["prompt", "reply", "readings"])
@@ -388,7 +389,7 @@ async def test_old_texts_are_deleted_and_their_decisions_stay(ledger: Ledger, si
     assert await signals.forget(NOON + timedelta(days=2)) == 0
     assert [len((await signals.whole(signal.id)).texts) for signal in days] == [0, 0, 3, 3]
     assert [(await signals.get(signal.id)).signal for signal in days] == days
-    assert sql("SELECT count(*) FROM text_bases WHERE kind = 'reply'") == [(2,)]
+    assert sql("SELECT count(*) FROM text_bases WHERE kind LIKE 'reply%'") == [(2,)]
     assert sql("SELECT count(*) FROM text_bases WHERE kind = 'detail'") == [(4,)]
 
 

@@ -115,6 +115,37 @@ async def test_gateways_that_store_at_once_agree(signals: Signals, ledger: Ledge
     await other.close()
 
 
+async def test_what_another_gateway_stored_meanwhile_is_not_stored_again(
+    signals: Signals, ledger: Ledger, sql: Sql
+) -> None:
+    other = Signals(ledger)
+    await keep(signals, candles(0, 50))
+    await keep(other, candles(4, 50))
+    (later,) = await keep(signals, candles(2, 50))
+    assert sql("SELECT count(*), max(revision) FROM candles") == [(54, 0)]
+    await keep(other, candles(3, 50, corrected=(20, 51)))
+    history = [candles(3, 50, corrected=(20, 51)), candles(5, 50), candles(0, 55)]
+    references = [(await keep(signals, seen))[0] for seen in history]
+    assert sql("SELECT max(revision) FROM candles") == [(2,)]
+    for seen, reference in zip([candles(2, 50), *history], [later, *references], strict=True):
+        assert_equal(await read(ledger, reference), seen)
+
+
+async def test_candles_that_were_forgotten_are_stored_again(signals: Signals, ledger: Ledger, sql: Sql) -> None:
+    await keep(signals, candles(0, 50))
+    await signals.forget(NOON + timedelta(days=1))
+    assert sql("SELECT count(*) FROM candles") == [(0,)]
+    (reference,) = await keep(signals, candles(1, 50))
+    assert_equal(await read(ledger, reference), candles(1, 50))
+
+
+async def test_a_transaction_that_failed_is_not_remembered(signals: Signals, ledger: Ledger) -> None:
+    with pytest.raises(CrpbotError, match="no time zone"):  # told when the candles have been written
+        await signals.store_snapshots([candles(1, 50)], identity="test", at=NOON.replace(tzinfo=None))
+    (reference,) = await keep(signals, candles(2, 50))
+    assert_equal(await read(ledger, reference), candles(2, 50))
+
+
 @pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
 async def test_a_candle_changed_in_its_last_bit_is_found(
     signals: Signals, ledger: Ledger, sql: Sql, column: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Text, func, insert, select, type_coerce, update
+from sqlalchemy import ColumnElement, Text, bindparam, func, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.chain import GENESIS, AuditEntry, AuditEvent, ChainReport, close_chain, extend_chain, link
@@ -13,29 +14,42 @@ from core.errors import Code, CrpbotError
 
 PAGE = 500  # rows hashed between two looks at the event loop: about 2 ms
 
+# made once: SQLAlchemy takes longer to put such a statement together than the database to execute it
+_LOCK_HEAD = select(audit_head.c.seq, audit_head.c.hash).with_for_update()
+_APPEND = insert(audit_log)
+_MOVE_HEAD = update(audit_head).values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 
-async def append_entry(connection: AsyncConnection, event: AuditEvent) -> AuditEntry:
+
+class Head(NamedTuple):
+    """Where the chain ends."""
+
+    seq: int
+    hash: str
+
+
+async def append_entry(connection: AsyncConnection, event: AuditEvent, *, head: Head | None = None) -> AuditEntry:
     """Append inside the caller's transaction, so that an action and its audit entry are stored together or not at all.
 
     The head row is locked until commit: entries are numbered without gaps, in the order of their commits. It is the
-    last lock to take; whoever holds it needs no other.
+    last lock to take; whoever holds it needs no other. Whoever has locked it already says what they got.
     """
-    head = (await connection.execute(select(audit_head.c.seq, audit_head.c.hash).with_for_update())).one_or_none()
+    previous = head or await lock_head(connection)
+    entry = link(event, seq=previous.seq + 1, previous_hash=previous.hash)
+    await connection.execute(_APPEND, asdict(entry))
+    await connection.execute(_MOVE_HEAD, {"new_seq": entry.seq, "new_hash": entry.hash})
+    return entry
+
+
+async def lock_head(connection: AsyncConnection) -> Head:
+    """Wait here for whoever is about to append, when what is to be stored depends on what they store."""
+    head = (await connection.execute(_LOCK_HEAD)).one_or_none()
     if head is None:
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
             "audit_head: its one row is gone, so nothing can be recorded; restore the backup (docs/storage.md)",
             reason="AUDIT_HEAD_MISSING",
         )
-    entry = link(event, seq=head.seq + 1, previous_hash=head.hash)
-    await connection.execute(insert(audit_log).values(asdict(entry)))
-    await connection.execute(update(audit_head).values(seq=entry.seq, hash=entry.hash))
-    return entry
-
-
-async def lock_head(connection: AsyncConnection) -> None:
-    """Wait here for whoever is about to append, when what is to be stored depends on what they store."""
-    await connection.execute(select(audit_head.c.id).with_for_update())
+    return Head(head.seq, head.hash)
 
 
 async def read_entries(connection: AsyncConnection, *, after: int, limit: int) -> list[AuditEntry]:

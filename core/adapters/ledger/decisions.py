@@ -11,7 +11,8 @@ from core.adapters.ledger.idempotency import hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.locks import locked_facts
 from core.adapters.ledger.signal_reads import Signals
-from core.adapters.ledger.signals import find_slot, read_records, store_signal
+from core.adapters.ledger.signal_records import read_records
+from core.adapters.ledger.signals import find_slot, store_signal
 from core.confidence import Records
 from core.idempotency import Attempt
 from core.market import Candles

@@ -9,59 +9,120 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 
+from core.adapters.ledger.number_packing import Streams, join_numbers, split_numbers
 from core.errors import Code, CrpbotError
 
 WINDOW = 32_768  # bytes of a dictionary that zlib looks at
 HOLE = b"\x11"  # stands where a number was; a text that holds it is packed without holes
-PLAIN, SPLIT = b"p", b"s"
+PLAIN, SPLIT, NUMBERED = b"p", b"s", b"n"  # SPLIT is read, and not written any more
 RAW = -15  # without zlib's own header and checksum: each text has a SHA-256
 
-NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
+QUOTE = b'"'
+STRING = re.compile(rb'("(?:[^"\\]|\\.)*")')
+NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+STRING_OR_NUMBER = re.compile(STRING.pattern + b"|" + NUMBER.pattern)
+MANY = 64  # so many numbers are always shorter apart
+KNOWN = 64  # texts whose numbers were taken out lately: a day's dictionaries serve every decision of the day
 
 
-def pack(text: bytes, dictionary: bytes = b"") -> bytes:
-    """The text in fewer bytes. Whatever it holds, `unpack` with the same dictionary gives it back."""
-    plain = PLAIN + _deflate(text, dictionary)
-    if HOLE in text:
-        return plain
-    skeleton, numbers = _take_numbers(text)
-    split = SPLIT + _deflate(skeleton, _take_numbers(dictionary)[0]) + _deflate(b",".join(numbers), only_digits=True)
-    return min(plain, split, key=len)
+def pack(text: bytes, *dictionary: bytes) -> bytes:
+    """The text in fewer bytes. Whatever it holds, `unpack` with the same dictionary gives it back.
+
+    A dictionary of several texts is their lines, one after the other.
+    """
+    skeleton, numbers = (text, ()) if HOLE in text else _take_numbers(text)
+    if not numbers:
+        return PLAIN + _deflate(text, b"\n".join(dictionary))
+    sources, digits, sizes, fractions = split_numbers(numbers, _find_likes(skeleton, dictionary))
+    streams = _deflate(sources), _deflate(digits, only_digits=True), _deflate(sizes), fractions
+    numbered = NUMBERED + _deflate(skeleton, _take_words(dictionary)) + b"".join(streams)
+    if len(numbers) >= MANY:
+        return numbered
+    return min(PLAIN + _deflate(text, b"\n".join(dictionary)), numbered, key=len)
 
 
-def unpack(packed: bytes, dictionary: bytes = b"") -> bytes:
+def unpack(packed: bytes, *dictionary: bytes) -> bytes:
     """The text that was packed. Damage raises or gives another text, which its SHA-256 then shows."""
     form, body = packed[:1], packed[1:]
     try:
         if form == PLAIN:
-            return _inflate(body, dictionary)[0]
+            return _inflate(body, b"\n".join(dictionary))[0]
         if form == SPLIT:
-            skeleton, rest = _inflate(body, _take_numbers(dictionary)[0])
-            return _put_numbers(skeleton, _inflate(rest)[0])
+            skeleton, rest = _inflate(body, _take_words(dictionary))
+            digits = _inflate(rest)[0]
+            return _put_numbers(skeleton, digits.split(b",") if HOLE in skeleton else [])
+        if form == NUMBERED:
+            skeleton, rest = _inflate(body, _take_words(dictionary))
+            sources, rest = _inflate(rest)
+            digits, rest = _inflate(rest)
+            sizes, fractions = _inflate(rest)
+            streams = Streams(sources, digits, sizes, fractions)
+            return _put_numbers(skeleton, join_numbers(streams, _find_likes(skeleton, dictionary)))
     except (zlib.error, ValueError) as error:
         raise _unreadable(str(error)) from error
     raise _unreadable(f"unknown form {form!r}")
 
 
-def _take_numbers(text: bytes) -> tuple[bytes, list[bytes]]:
+@lru_cache(maxsize=KNOWN)
+def _take_numbers(text: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     """Numbers outside of quotes, and the text with holes in their places."""
+    parts = STRING.split(text)  # every second one is a quoted string
+    between = QUOTE.join(parts[::2])
+    if between.count(QUOTE) != len(parts) // 2:  # a quote that nothing closes
+        return _take_numbers_one_by_one(text)
+    parts[::2] = NUMBER.sub(HOLE, between).split(QUOTE)
+    return b"".join(parts), tuple(NUMBER.findall(between))
+
+
+def _take_numbers_one_by_one(text: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     numbers: list[bytes] = []
 
     def take(match: re.Match[bytes]) -> bytes:
         found = match[0]
-        if found.startswith(b'"'):
+        if found.startswith(QUOTE):
             return found
         numbers.append(found)
         return HOLE
 
-    return NUMBER.sub(take, text), numbers
+    return STRING_OR_NUMBER.sub(take, text), tuple(numbers)
 
 
-def _put_numbers(skeleton: bytes, numbers: bytes) -> bytes:
+def _take_words(dictionary: tuple[bytes, ...]) -> bytes:
+    """The dictionary with holes for its numbers. Where no quote stays open each text is looked at for itself."""
+    if all(_is_closed(text) for text in dictionary[:-1]):
+        return b"\n".join(_take_numbers(text)[0] for text in dictionary)
+    return _take_numbers(b"\n".join(dictionary))[0]
+
+
+@lru_cache(maxsize=KNOWN)
+def _is_closed(text: bytes) -> bool:
+    """Whether a text that follows it on the next line is read as if it stood alone."""
+    return QUOTE not in STRING.sub(b"", text)
+
+
+def _find_likes(skeleton: bytes, dictionary: tuple[bytes, ...]) -> list[bytes]:
+    """For each hole the number that the dictionary's first text, which is of the same kind, has under that name."""
+    known = _name_numbers(dictionary[0]) if dictionary else {}
+    return [known.get(name, b"") for name in _name_holes(skeleton)]
+
+
+@lru_cache(maxsize=KNOWN)
+def _name_numbers(text: bytes) -> dict[tuple[bytes, bytes], bytes]:
+    skeleton, numbers = _take_numbers(text)
+    return dict(zip(_name_holes(skeleton), numbers, strict=False))
+
+
+def _name_holes(skeleton: bytes) -> list[tuple[bytes, bytes]]:
+    """What stands before each hole since the last quote but one, and the same of the hole before: a field's name."""
+    names = [b'"'.join(part.rsplit(QUOTE, 2)[-2:]) for part in skeleton.split(HOLE)[:-1]]
+    return [*zip([b"", *names], names, strict=False)]
+
+
+def _put_numbers(skeleton: bytes, numbers: list[bytes]) -> bytes:
     parts = skeleton.split(HOLE)
-    fillings = [*(numbers.split(b",") if len(parts) > 1 else []), b""]
-    return b"".join(part + filling for part, filling in zip(parts, fillings, strict=True))
+    return b"".join(part + filling for part, filling in zip(parts, [*numbers, b""], strict=True))
 
 
 def _deflate(text: bytes, dictionary: bytes = b"", *, only_digits: bool = False) -> bytes:

@@ -16,6 +16,7 @@ from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import MAX_PAGE, MAX_SEQ, Ledger
 from core.adapters.ledger.schema import audit_log
+from core.adapters.ledger.seen import Seen, SeenLast
 from core.adapters.ledger.signal_rows import Row, from_row, seal_row
 from core.adapters.ledger.signal_tail import SignalTail
 from core.adapters.ledger.signal_texts import day_of, delete_texts_batch, read_texts
@@ -48,6 +49,7 @@ class Signals:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._tail = SignalTail(ledger)
+        self._last = SeenLast()
 
     async def get(self, signal_id: str) -> StoredSignal:
         """The decision of that id."""
@@ -144,11 +146,13 @@ class Signals:
     ) -> tuple[SnapshotReference, ...]:
         """Store what several decisions are about to see; the answers are in the order of the candles."""
         order = sorted(range(len(candles)), key=lambda place: (candles[place].symbol, candles[place].interval))
-        references: dict[int, SnapshotReference] = {}
+        seen: dict[int, Seen] = {}
         async with self._ledger.writing() as connection:
             for place in order:
-                references[place] = await store_snapshot(connection, candles[place], identity=identity, at=at)
-        return tuple(references[place] for place in range(len(candles)))
+                one = candles[place]
+                seen[place] = await store_snapshot(connection, one, identity=identity, at=at, last=self._last)
+        self._last.note({each.series.id: each for each in seen.values()})
+        return tuple(seen[place].reference for place in range(len(candles)))
 
     async def forget(self, before: datetime) -> int:
         """Delete texts, snapshots and candles that only decisions before that instant need; never a decision."""

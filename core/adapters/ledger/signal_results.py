@@ -1,17 +1,16 @@
-"""What became of decisions, and how often each theory pointed the right way."""
+"""What became of decisions: stored once, with the closing of the trade."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.signals_schema import signal_results, theory_performance
+from core.adapters.ledger.signals_schema import signal_results
 from core.money import decimal_text, to_units
 
 
@@ -25,21 +24,6 @@ class SignalResult:
     pnl_usd: Decimal | None
     exit_price: Decimal | None
     closed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TheoryPerformance:
-    """How a theory's votes on a symbol went: how many, how many right, the share with its interval, what it added."""
-
-    theory: str
-    symbol: str
-    computed_at: datetime
-    votes: int
-    hits: int
-    hit_fraction: float | None
-    hit_low: float | None
-    hit_high: float | None
-    contribution_percent: float | None
 
 
 async def store_result(connection: AsyncConnection, result: SignalResult, *, created_at: datetime) -> bool:
@@ -59,16 +43,3 @@ async def store_result(connection: AsyncConnection, result: SignalResult, *, cre
     )
     stored = await connection.execute(statement.on_conflict_do_nothing().returning(signal_results.c.signal_id))
     return stored.one_or_none() is not None
-
-
-async def store_performance(connection: AsyncConnection, rows: Sequence[TheoryPerformance]) -> None:
-    """Store the figures of one evaluation."""
-    await connection.execute(insert(theory_performance), [asdict(row) for row in rows])
-
-
-async def read_performance(connection: AsyncConnection, computed_at: datetime) -> list[TheoryPerformance]:
-    """The figures of the evaluation made at that instant, by theory and symbol."""
-    figures = theory_performance.c
-    query = select(theory_performance).where(figures.computed_at == computed_at)
-    rows = (await connection.execute(query.order_by(figures.theory, figures.symbol))).mappings()
-    return [TheoryPerformance(**row) for row in rows]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from itertools import groupby
 
-from sqlalchemy import and_, delete, func, insert, select, tuple_
+from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.packing import WINDOW, pack, unpack
@@ -17,7 +18,15 @@ from core.errors import Code, CrpbotError, invalid
 DETAIL = "detail"  # the kind that belongs to the signal itself and is never deleted
 DELETED_AT_ONCE = 1_000
 MAX_KIND = 32
-PART_BYTES = 960  # four of them fill a page of SQLite; of rows of 1,500 bytes only two fit, and a quarter is left empty
+PART_BYTES = 1_300  # three of them fill a page of SQLite; of rows of 1,500 bytes only two fit, and a quarter is empty
+
+KNOWN_BASES = 32  # dictionaries that need not be unpacked again: of a few days and kinds
+
+# made once: SQLAlchemy takes longer to put such a statement together than the database to execute it
+_BASES = select(text_bases.c.kind, text_bases.c.day, text_bases.c.packed).where(
+    text_bases.c.day.in_(bindparam("days", expanding=True)), text_bases.c.kind.in_(bindparam("kinds", expanding=True))
+)
+_INSERT = insert(signal_texts)
 
 Bases = dict[tuple[str, str], bytes]
 
@@ -29,13 +38,17 @@ def day_of(at: datetime) -> str:
 
 async def read_bases(connection: AsyncConnection, days: Iterable[str], kinds: Iterable[str]) -> Bases:
     """The dictionaries of some days and kinds, as far as there are any."""
-    bases = text_bases.c
-    query = select(bases.kind, bases.day, bases.packed).where(bases.day.in_([*days]), bases.kind.in_([*kinds]))
-    return {(row.kind, row.day): unpack(row.packed) for row in await connection.execute(query)}
+    rows = await connection.execute(_BASES, {"days": [*days], "kinds": [*kinds]})
+    return {(kind, day): _unpack_base(packed) for kind, day, packed in rows}
+
+
+def name_base(kind: str, symbol: str) -> str:
+    """A symbol has its own dictionaries: what theories have learned of it is in its texts all day, digit for digit."""
+    return f"{kind} {symbol}"
 
 
 async def settle_bases(connection: AsyncConnection, day: str, texts: Mapping[str, bytes]) -> Bases:
-    """The dictionary of each kind on that day; where there is none yet, the text itself becomes it.
+    """The dictionary of each name on that day; where there is none yet, the text itself becomes it.
 
     The caller holds the audit head, so no two decisions do this at once.
     """
@@ -56,40 +69,59 @@ def encode_texts(texts: Mapping[str, str]) -> dict[str, bytes]:
 
 
 async def insert_texts(
-    connection: AsyncConnection, seq: int, texts: Mapping[str, bytes], *, bases: Bases, day: str, detail: bytes
+    connection: AsyncConnection, seq: int, texts: Mapping[str, bytes], *, bases: Mapping[str, bytes], detail: bytes
 ) -> None:
-    """Store the texts of a signal, packed by the day's dictionary and the signal's own words."""
+    """Store the texts of a signal, each packed by the dictionary of its kind and the signal's own words."""
     rows = []
     for kind, text in texts.items():
-        packed = pack(text, _dictionary(bases[kind, day], detail))
+        packed = pack(text, bases[kind], detail)
         for part, start in enumerate(range(0, len(packed), PART_BYTES)):
             sealed = _digest(packed, text) if part == 0 else None
             body = packed[start : start + PART_BYTES]
             rows.append({"signal_seq": seq, "kind": kind, "part": part, "sha256": sealed, "packed": body})
     if rows:
-        await connection.execute(insert(signal_texts), rows)
+        await connection.execute(_INSERT, rows)
 
 
-async def read_texts(connection: AsyncConnection, seq: int, *, day: str, detail: str) -> dict[str, str]:
-    """All texts of a signal that are still kept, each checked against its hash."""
+async def read_texts(
+    connection: AsyncConnection, seq: int, *, day: str, detail: str, kinds: Collection[str] | None = None
+) -> dict[str, str]:
+    """The texts of a signal (all of them, or of some kinds) that are still kept, each checked against its hash."""
     stored = signal_texts.c
-    query = select(stored.kind, stored.sha256, stored.packed).where(stored.signal_seq == seq)
+    query = select(stored.kind, stored.sha256, stored.packed, signals.c.symbol).where(stored.signal_seq == seq)
+    query = query.join(signals, signals.c.audit_seq == stored.signal_seq)
+    if kinds is not None:
+        query = query.where(stored.kind.in_(kinds))
     rows = (await connection.execute(query.order_by(stored.kind, stored.part))).all()
-    bases = await read_bases(connection, [day], {row.kind for row in rows})
+    names = {row.kind: (name_base(row.kind, row.symbol), row.kind) for row in rows}
+    bases = await read_bases(connection, [day], {name for both in names.values() for name in both})
     texts = {}
     for kind, parts in groupby(rows, key=lambda row: row.kind):
         first, *others = parts
         packed = b"".join((first.packed, *(part.packed for part in others)))
-        try:
-            text = unpack(packed, _dictionary(bases.get((kind, day), b""), detail.encode()))
-        except CrpbotError as error:
-            raise _altered(seq, kind, error.detail) from error
-        digest = _digest(packed, text)
-        if digest != first.sha256:
-            stored_digest = "none" if first.sha256 is None else first.sha256.hex()
-            raise _altered(seq, kind, f"its SHA-256 is {digest.hex()}, stored was {stored_digest}")
-        texts[kind] = text.decode("utf-8", "surrogatepass")
+        # the symbol's dictionary, and for a ledger that was begun when a kind had but one, that one
+        known = [bases[name, day] for name in names[kind] if (name, day) in bases] or [b""]
+        texts[kind] = _unpack_checked(seq, kind, packed, known, detail.encode(), first.sha256)
     return texts
+
+
+def _unpack_checked(
+    seq: int, kind: str, packed: bytes, known: Sequence[bytes], detail: bytes, sha256_stored: bytes | None
+) -> str:
+    """The text by the dictionary that gives the stored hash. None does: it was altered."""
+    findings = []
+    for base in known:
+        try:
+            text = unpack(packed, base, detail)
+        except CrpbotError as error:
+            findings.append(error.detail)
+            continue
+        digest = _digest(packed, text)
+        if digest == sha256_stored:
+            return text.decode("utf-8", "surrogatepass")
+        stored_digest = "none" if sha256_stored is None else sha256_stored.hex()
+        findings.append(f"its SHA-256 is {digest.hex()}, stored was {stored_digest}")
+    raise _altered(seq, kind, findings[0])
 
 
 async def delete_texts_batch(connection: AsyncConnection, before: datetime) -> int:
@@ -116,8 +148,9 @@ def _digest(packed: bytes, text: bytes) -> bytes:
     return sha256(packed + text).digest()
 
 
-def _dictionary(base: bytes, detail: bytes) -> bytes:
-    return base + b"\n" + detail
+@lru_cache(maxsize=KNOWN_BASES)
+def _unpack_base(packed: bytes) -> bytes:
+    return unpack(packed)
 
 
 def _altered(seq: int, kind: str, finding: str) -> CrpbotError:

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.audit import append_entry, lock_head
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.packing import pack, unpack
 from core.adapters.ledger.signal_rows import from_row, seal_row, to_row
-from core.adapters.ledger.signal_texts import DETAIL, day_of, encode_texts, insert_texts, read_bases, settle_bases
-from core.adapters.ledger.signals_schema import EMITTED, signal_results, signals
-from core.confidence import Records, TierRecord
+from core.adapters.ledger.signal_texts import (
+    DETAIL,
+    day_of,
+    encode_texts,
+    insert_texts,
+    name_base,
+    read_bases,
+    settle_bases,
+)
+from core.adapters.ledger.signals_schema import EMITTED, signals
 from core.errors import Code, CrpbotError
 from core.signal import Signal, Strategy, Variant
 from core.signal_store import EVERYTHING, NewSignal, SignalFilter, SignalPage, StoredSignal
-from core.trade import Book, Direction, Tier
+from core.trade import Book, Direction
 
 CHANNEL = "crpbot_signals"  # on which PostgreSQL tells every gateway that there is something new
 ACTION = "signal.store"
 ROWS_BETWEEN_LOOKS = 50  # rows turned into signals between two looks at the event loop: about 3 ms
 
 _column = signals.c
+# made once: SQLAlchemy takes longer to put such a statement together than the database to execute it
+_INSERT = insert(signals)
+_EXISTING = (
+    select(_column.audit_seq)
+    .where(
+        or_(
+            _column.id == bindparam("same_id"),
+            and_(
+                _column.account == bindparam("same_account"),
+                _column.symbol == bindparam("same_symbol"),
+                _column.slot == bindparam("same_slot"),
+                _column.strategy == bindparam("same_strategy"),
+                _column.variant_key == bindparam("same_variant"),
+            ),
+        )
+    )
+    .limit(1)
+)
+_OF_SLOT = (
+    select(signals)
+    .where(_column.account == bindparam("of_account"), _column.slot == bindparam("of_slot"))
+    .where(_column.symbol.in_(bindparam("of_symbols", expanding=True)))
+    .order_by(_column.audit_seq)
+)
 
 
 async def store_signal(connection: AsyncConnection, new: NewSignal, *, created_at: datetime) -> StoredSignal:
@@ -36,7 +67,7 @@ async def store_signal(connection: AsyncConnection, new: NewSignal, *, created_a
     can come in between. `is_new` tells whether anything was written.
     """
     signal = new.signal
-    await lock_head(connection)
+    head = await lock_head(connection)
     existing = await _find_existing(connection, signal)
     if existing is not None:
         return existing
@@ -44,11 +75,13 @@ async def store_signal(connection: AsyncConnection, new: NewSignal, *, created_a
     row, detail = to_row(new, created_at)
     texts = encode_texts(new.texts)
     facts = {**new.facts, "sha256": seal_row(row, detail)}
-    entry = await append_entry(connection, AuditEvent(created_at, new.actor, ACTION, signal.id, facts))
+    entry = await append_entry(connection, AuditEvent(created_at, new.actor, ACTION, signal.id, facts), head=head)
     day, blob = day_of(signal.timestamp), detail.encode()
-    bases = await settle_bases(connection, day, {**texts, DETAIL: blob})
-    await connection.execute(insert(signals).values(**row, audit_seq=entry.seq, detail=pack(blob, bases[DETAIL, day])))
-    await insert_texts(connection, entry.seq, texts, bases=bases, day=day, detail=blob)
+    names = {kind: name_base(kind, signal.symbol) for kind in texts}
+    bases = await settle_bases(connection, day, {DETAIL: blob, **{names[kind]: text for kind, text in texts.items()}})
+    await connection.execute(_INSERT, {**row, "audit_seq": entry.seq, "detail": pack(blob, bases[DETAIL, day])})
+    own = {kind: bases[name, day] for kind, name in names.items()}
+    await insert_texts(connection, entry.seq, texts, bases=own, detail=blob)
     if connection.dialect.name != "sqlite":
         await connection.execute(select(func.pg_notify(CHANNEL, "")))
     return StoredSignal(entry.seq, signal, created_at, new.key, new.snapshots, is_new=True)
@@ -130,6 +163,19 @@ async def read_sealed(connection: AsyncConnection, signal_id: str) -> tuple[RowM
     return row, unpack(row["detail"], bases.get((DETAIL, day_of(row["timestamp"])), b"")).decode()
 
 
+async def find_slot(
+    connection: AsyncConnection, account: str, symbols: Sequence[str], slot: datetime
+) -> dict[str, StoredSignal]:
+    """What an account has decided on these symbols for that slot, by symbol; of several the one that was emitted."""
+    asked = {"of_account": account, "of_slot": slot, "of_symbols": [*symbols]}
+    rows = (await connection.execute(_OF_SLOT, asked)).mappings().all()
+    found: dict[str, StoredSignal] = {}
+    for stored in await _load(connection, rows):
+        if stored.signal.symbol not in found or stored.signal.direction is not Direction.HOLD:
+            found[stored.signal.symbol] = stored
+    return found
+
+
 def _conditions(wanted: SignalFilter) -> list[ColumnElement[bool]]:
     asked = {
         _column.symbol: wanted.symbol,
@@ -166,11 +212,22 @@ async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> 
 
 
 async def _find_existing(connection: AsyncConnection, signal: Signal) -> StoredSignal | None:
-    same = _column.id == signal.id
+    """By its id, and where it has a slot also by that: of nearly every decision there is none, which costs one look."""
+    same = {
+        "same_id": signal.id,
+        "same_account": signal.account,
+        "same_symbol": signal.symbol,
+        "same_slot": signal.slot,
+        "same_strategy": signal.strategy.value,
+        "same_variant": "" if signal.variant is None else signal.variant.value,
+    }
+    if (await connection.execute(_EXISTING, same)).first() is None:
+        return None
+    found = _column.id == signal.id
     if signal.slot is not None:
         slot = _same_slot(signal.account, signal.symbol, signal.slot, strategy=signal.strategy, variant=signal.variant)
-        same = or_(same, slot)
-    return await _find(connection, same)
+        found = or_(found, slot)
+    return await _find(connection, found)
 
 
 async def _refuse_second_emission(connection: AsyncConnection, signal: Signal) -> None:
@@ -202,53 +259,3 @@ def _read(row: RowMapping, bases: dict[tuple[str, str], bytes]) -> StoredSignal:
     values: dict[str, Any] = dict(row)  # Any: columns of many types
     detail = unpack(values["detail"], bases.get((DETAIL, day_of(values["timestamp"])), b"")).decode()
     return from_row(values, detail)
-
-
-async def find_slot(
-    connection: AsyncConnection, account: str, symbols: Sequence[str], slot: datetime
-) -> dict[str, StoredSignal]:
-    """What an account has decided on these symbols for that slot, by symbol; of several the one that was emitted."""
-    query = select(signals).where(_column.account == account, _column.slot == slot, _column.symbol.in_(symbols))
-    rows = (await connection.execute(query.order_by(_column.audit_seq))).mappings().all()
-    found: dict[str, StoredSignal] = {}
-    for stored in await _load(connection, rows):
-        if stored.signal.symbol not in found or stored.signal.direction is not Direction.HOLD:
-            found[stored.signal.symbol] = stored
-    return found
-
-
-async def read_records(
-    connection: AsyncConnection, symbols: Sequence[str], *, synthetic: bool
-) -> Mapping[str, Records]:
-    """How the published signals of these symbols ended, by symbol, variant and tier.
-
-    Break-evens count for neither side. The win rate that just pays is that of the mean win and the mean loss. What was
-    decided on invented prices says nothing about real ones, and the shadow book nothing about what was published.
-    """
-    outcome = signal_results.c.outcome
-    query = (
-        select(
-            *(_column.symbol, _column.signal_variant, _column.tier, outcome),
-            *(func.count(), func.avg(signal_results.c.pnl_percent)),
-        )
-        .join(signal_results, signal_results.c.signal_id == _column.id)
-        .where(
-            _column.symbol.in_(symbols),
-            _column.tier.is_not(None),
-            _column.book == Book.PRIMARY.value,
-            _column.synthetic.is_(synthetic),
-            outcome.in_(("win", "loss")),
-        )
-        .group_by(_column.symbol, _column.signal_variant, _column.tier, outcome)
-    )
-    told: dict[str, dict[tuple[Variant | None, Tier], dict[str, tuple[int, float]]]] = {each: {} for each in symbols}
-    for symbol, variant, tier, ended, count, percent in await connection.execute(query):
-        key = (None if variant is None else Variant(variant), Tier(tier))
-        told[symbol].setdefault(key, {})[ended] = (count, abs(float(percent)))
-    found: dict[str, dict[Variant | None, dict[Tier, TierRecord]]] = {symbol: {} for symbol in symbols}
-    for symbol, records in told.items():
-        for (variant, tier), ends in records.items():
-            (wins, gain), (losses, loss) = ends.get("win", (0, 0.0)), ends.get("loss", (0, 0.0))
-            break_even = loss / (gain + loss) if gain and loss else None
-            found[symbol].setdefault(variant, {})[tier] = TierRecord(wins, losses, break_even)
-    return found

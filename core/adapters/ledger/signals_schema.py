@@ -124,17 +124,24 @@ signal_results = Table(
 theory_performance = Table(
     "theory_performance",
     metadata,
+    Column("account", Text, nullable=False),
     Column("theory", Text, nullable=False),
-    Column("symbol", Text, nullable=False),
+    Column("symbol", Text, nullable=False),  # ALL: every symbol together
     Column("computed_at", Instant, nullable=False),
+    Column("trades", Integer, nullable=False),
+    Column("decisions", Integer, nullable=False),
     Column("votes", Integer, nullable=False),
     Column("hits", Integer, nullable=False),
     Column("hit_fraction", Double),
     Column("hit_low", Double),
     Column("hit_high", Double),
     Column("contribution_percent", Double),
-    PrimaryKeyConstraint("theory", "symbol", "computed_at"),
+    Column("contribution_low", Double),
+    Column("contribution_high", Double),
+    Column("role", Text, nullable=False),
+    PrimaryKeyConstraint("account", "theory", "symbol", "computed_at"),
     CheckConstraint("hits BETWEEN 0 AND votes", name="hits"),
+    CheckConstraint("trades BETWEEN 0 AND decisions", name="trades"),
 )
 
 signal_texts = Table(

@@ -6,15 +6,18 @@ that an earlier decision still finds what it saw.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.adapters.ledger.seen import Seen, SeenLast, Series
 from core.adapters.ledger.signals_schema import candle_series, candles, snapshots
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, Candles, Floats, Instants, interval_seconds
@@ -25,36 +28,67 @@ DELETED_AT_ONCE: Final = 2_000
 _series, _candle, _snapshot = candle_series.c, candles.c, snapshots.c
 _VALUES: Final = tuple(_candle[name] for name in COLUMNS)
 
-
-class Series(NamedTuple):
-    """A market's candles of one length, and how often it has corrected some."""
-
-    id: int
-    revision: int
+# made once: SQLAlchemy takes longer to put such a statement together than the database to execute it
+_FIND_SERIES: Final = (
+    select(_series.id, _series.revision)
+    .where(*(_series[name] == bindparam(f"of_{name}") for name in ("identity", "symbol", "interval")))
+    .with_for_update()
+)
+_READ_CANDLES: Final = (
+    select(_candle.open_ms, *_VALUES)
+    .where(
+        _candle.series_id == bindparam("of_series"),
+        _candle.open_ms >= bindparam("first_ms"),
+        _candle.open_ms < bindparam("end_ms"),
+        _candle.revision <= bindparam("up_to_revision"),
+    )
+    .order_by(_candle.open_ms, _candle.revision)
+)
+# nothing where the snapshot is gone, else at least one row, without a candle where there is no later one
+_READ_LATER_CANDLES: Final = (
+    select(_candle.open_ms, *_VALUES)
+    .select_from(snapshots)
+    .outerjoin(
+        candles,
+        and_(
+            _candle.series_id == _snapshot.series_id,
+            _candle.open_ms > bindparam("last_ms"),
+            _candle.open_ms < bindparam("end_ms"),
+            _candle.revision <= _snapshot.revision,
+        ),
+    )
+    .where(_snapshot.id == bindparam("of_id"))
+    .order_by(_candle.open_ms, _candle.revision)
+)
+_INSERT_CANDLES: Final = insert(candles)
 
 
 async def store_snapshot(
-    connection: AsyncConnection, candles_seen: Candles, *, identity: str, at: datetime
-) -> SnapshotReference:
-    """Store what is new among these candles of that market; the answer is what a decision keeps of them.
+    connection: AsyncConnection, candles_seen: Candles, *, identity: str, at: datetime, last: SeenLast
+) -> Seen:
+    """Store what is new among these candles of that market; its reference is what a decision keeps of them.
 
     Locks the series until the transaction ends, so call it in a transaction of its own, before the one that decides;
-    for several symbols in their alphabetical order.
+    for several symbols in their alphabetical order. `last` is told of it once the transaction has ended.
     """
     series = await _lock_series(connection, candles_seen, identity)
     times, block = candles_seen.open_times, _block(candles_seen)
-    known_times, known = await _read_block(connection, series, int(times[0]), len(times), candles_seen.interval)
-    revision = await _store_missing(connection, series, times, block=block, known_times=known_times, known=known)
+    known = await _know(connection, series, times, last=last, interval=candles_seen.interval)
+    revision = await _store_missing(connection, series, times, block=block, known_times=known[0], known=known[1])
     key = {"series_id": series.id, "first_ms": int(times[0]), "length": len(times), "revision": revision}
     digest = _digest(times, block)
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(snapshots)
-        .values(**key, sha256=digest, used_at=at)
-        .on_conflict_do_update(index_elements=[*key], set_={"used_at": at})
-        .returning(_snapshot.id)
-    )
-    return SnapshotReference((await connection.execute(statement)).scalar_one(), digest.hex())
+    statement = _upsert_snapshot(connection.dialect.name)
+    stored = await connection.execute(statement, {**key, "sha256": digest, "used_at": at})
+    reference = SnapshotReference(stored.scalar_one(), digest.hex())
+    return Seen(reference, Series(series.id, revision), times, block)
+
+
+@cache
+def _upsert_snapshot(dialect: str) -> Any:  # Any: a statement of either dialect
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(snapshots)
+    key = [_snapshot.series_id, _snapshot.first_ms, _snapshot.length, _snapshot.revision]
+    used = {"used_at": statement.excluded.used_at}
+    return statement.on_conflict_do_update(index_elements=key, set_=used).returning(_snapshot.id)
 
 
 async def read_snapshot(connection: AsyncConnection, reference: SnapshotReference) -> Candles:
@@ -116,12 +150,12 @@ async def _delete_unneeded_candles(connection: AsyncConnection) -> int:
 
 async def _lock_series(connection: AsyncConnection, seen: Candles, identity: str) -> Series:
     key = {"identity": identity, "symbol": seen.symbol, "interval": seen.interval}
-    find = select(_series.id, _series.revision).filter_by(**key).with_for_update()
-    row = (await connection.execute(find)).one_or_none()
+    asked = {f"of_{name}": value for name, value in key.items()}
+    row = (await connection.execute(_FIND_SERIES, asked)).one_or_none()
     if row is None:
         insert_one = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         await connection.execute(insert_one(candle_series).values(**key, revision=0).on_conflict_do_nothing())
-        row = (await connection.execute(find)).one()
+        row = (await connection.execute(_FIND_SERIES, asked)).one()
     return Series(row.id, row.revision)
 
 
@@ -129,16 +163,34 @@ async def _read_block(
     connection: AsyncConnection, series: Series, first_ms: int, length: int, interval: str
 ) -> tuple[Instants, Floats]:
     """The stored candles of that span as the series' revision has them: (n,) open times and (5, n) values."""
-    end_ms = first_ms + length * 1_000 * interval_seconds(interval)
-    span = and_(
-        _candle.series_id == series.id,
-        _candle.open_ms >= first_ms,
-        _candle.open_ms < end_ms,
-        _candle.revision <= series.revision,
-    )
-    query = select(_candle.open_ms, *_VALUES).where(span).order_by(_candle.open_ms, _candle.revision)
-    # a later revision of a candle takes the place of the earlier one
-    newest = {row[0]: row for row in await connection.execute(query)}
+    asked = {
+        "of_series": series.id,
+        "first_ms": first_ms,
+        "end_ms": first_ms + length * 1_000 * interval_seconds(interval),
+        "up_to_revision": series.revision,
+    }
+    return _newest(await connection.execute(_READ_CANDLES, asked))
+
+
+async def _know(
+    connection: AsyncConnection, series: Series, times: Instants, *, last: SeenLast, interval: str
+) -> tuple[Instants, Floats]:
+    """What of these candles is stored: of the newest snapshot all is, so only what is later than it is read."""
+    found = last.find(series, times)
+    if found is not None:
+        seen, begin = found
+        end_ms = int(times[-1]) + 1
+        asked = {"of_id": seen.reference.id, "last_ms": int(seen.times[-1]), "end_ms": end_ms}
+        rows = (await connection.execute(_READ_LATER_CANDLES, asked)).all()
+        if rows:
+            later_times, later = _newest(row for row in rows if row[0] is not None)
+            return np.concatenate([seen.times[begin:], later_times]), np.hstack([seen.block[:, begin:], later])
+    return await _read_block(connection, series, int(times[0]), len(times), interval)
+
+
+def _newest(rows: Iterable[Sequence[Any]]) -> tuple[Instants, Floats]:  # Any: the columns of a candle
+    """Open times and values; a later revision of a candle takes the place of the earlier one."""
+    newest = {row[0]: row for row in rows}
     times = np.fromiter(newest, dtype=np.int64, count=len(newest))
     block = np.array([row[1:] for row in newest.values()], dtype=np.float64).reshape(len(newest), len(COLUMNS))
     return times, np.ascontiguousarray(block.T)
@@ -168,7 +220,7 @@ async def _store_missing(
         for place in sorted([*np.flatnonzero(~is_known).tolist(), *differ.tolist()])
     ]
     if rows:
-        await connection.execute(insert(candles), rows)
+        await connection.execute(_INSERT_CANDLES, rows)
     return revision
 
 

@@ -1,0 +1,238 @@
+"""`crpbot evaluate`, `promote` and `demote`: what the gate says of a model, kept beside it, and what follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cli.training_advice import advise, command_for
+from cli.training_candles import parse_coin, read_again
+from cli.training_order import RUNS, check_torch
+from cli.training_terms import house_terms
+from core.adapters.model_folder import ModelFolder
+from core.errors import Code, CrpbotError, unknown
+from core.features import WARM_UP
+from core.market import interval_seconds, milliseconds
+from core.models.judgement import Judgement, read_judgement, write_judgement
+from core.models.manifest import Kind, Manifest
+from core.models.store import EVERY_COIN, Report, Slot, slot_of
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset
+    from training.gate import Champion
+    from training.gate_terms import Terms
+    from training.report_pictures import Epoch
+    from training.scores import Scores
+    from training.trained import Run
+
+REPORTS: Final = "reports"  # below the folder of the models
+REGISTER: Final = "trials.jsonl"
+NEWEST, DECIDING = "latest", "promoted"
+
+Row = dict[str, Any]  # Any: what becomes JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which model is judged, by which limits, on whose candles."""
+
+    model: str
+    symbol: str
+    kind: str
+    min_accuracy: float
+    max_calibration_error: float
+    folder: Path | None
+    models: Path
+
+
+def keep_and_judge(run: Run, datasets: Sequence[Dataset], models: Path) -> Row:
+    """Saves what was trained, judges it on the untouched part, and writes its report."""
+    store = ModelFolder(models)
+    store.save(run.manifest, run.blob)
+    found = _judge(store, models, run.manifest, run.scores, datasets, house_terms())
+    return {**found, "epochs": len(run.history)}
+
+
+def evaluate(question: Question) -> Row:
+    """Reads the candles that the model was made with again, and judges it on the part that it never touched."""
+    check_torch()
+    from core.models.weights import decode
+    from training.evaluate import check_same_candles, score_part
+
+    store = ModelFolder(question.models)
+    manifest, blob = store.load(_find(store, question))
+    network = decode(manifest, blob)
+    datasets, whole = _read_datasets(manifest, question.folder)
+    check_same_candles(manifest, whole)
+    scores = score_part(network, manifest, whole, whole.test)
+    terms = house_terms()._replace(
+        min_accuracy=question.min_accuracy, max_calibration_error=question.max_calibration_error
+    )
+    return _judge(store, question.models, manifest, scores, datasets, terms)
+
+
+def promote(version: str, models: Path) -> Row:
+    """Points at the model, with the gate's report beside it; refused unless that says pass and is still true."""
+    from training.trial_register import TrialRegister
+
+    store = ModelFolder(models)
+    manifest, _ = store.load(version)
+    facts, page = (models / REPORTS / f"{version}.{suffix}" for suffix in ("json", "html"))
+    if not facts.exists() or not page.exists():
+        raise _refused(f"{version} has no report: judge it with `{command_for('evaluate', manifest, models)}` first")
+    report = Report(facts.read_text(encoding="utf-8"), page.read_text(encoding="utf-8"))
+    judgement = read_judgement(report.facts)
+    register = TrialRegister(models / REGISTER)
+    own = {"kind": manifest.kind, "origin": manifest.origin}
+    tries = sum(len(register.tries(**own, symbol=symbol)) for symbol in judgement.symbol.split(","))
+    if not register.contains(judgement.register_head) or tries != judgement.trials:
+        raise _refused(
+            f"{version} was judged beside {judgement.trials} tries, now {tries} are registered: the more was tried, "
+            f"the less the best one means; judge it again with `{command_for('evaluate', manifest, models)}`"
+        )
+    store.promote(version, report)
+    return {"version": version, **_slot(slot_of(manifest))}
+
+
+def demote(symbol: str, kind: str, models: Path) -> Row:
+    """Takes the pointer away."""
+    slot = _slot_asked(kind, symbol)
+    return {"version": ModelFolder(models).demote(slot), **_slot(slot)}
+
+
+def _judge(
+    store: ModelFolder,
+    models: Path,
+    manifest: Manifest,
+    scores: Sequence[Scores],
+    datasets: Sequence[Dataset],
+    terms: Terms,
+) -> Row:
+    from training.evaluate import bins_of, compare, trades_of
+    from training.gate import Candidate, judge, record
+    from training.report import INVENTED, Sheet, write_page
+    from training.trial_register import TrialRegister
+
+    at = datetime.now(UTC)
+    candidate = Candidate(manifest.version, manifest.kind, tuple(scores), _settings(manifest, scores))
+    register = TrialRegister(models / REGISTER)
+    for each in record(candidate, terms, at=at):
+        register.register(each)
+    champion = _champion(store, manifest, datasets)
+    judgement = judge(candidate, terms, register=register, at=at, champion=champion)
+    lines = compare(manifest.version, scores, datasets, terms)
+    notes = (INVENTED,) if manifest.origin.startswith("synthetic") else ()
+    bins, trades = bins_of(scores, terms.horizon), trades_of(scores, terms)
+    sheet = Sheet(manifest, judgement, lines, bins, trades, _read_epochs(models, manifest), notes)
+    page = _write(models / REPORTS, judgement, write_page(sheet), is_weaker=bool(terms.weaker))
+    return {
+        "version": manifest.version,
+        "kind": str(manifest.kind),
+        "symbols": list(manifest.symbols),
+        "origin": manifest.origin,
+        "verdict": str(judgement.verdict),
+        "sentence": judgement.sentence,
+        "lines": [line._asdict() for line in lines],
+        "rulings": [
+            {"rule": str(each.rule), "symbol": each.symbol, "outcome": str(each.outcome), "sentence": each.sentence}
+            for each in judgement.rulings
+        ],
+        "report": str(page),
+        "next": advise(judgement, manifest, models, is_weaker=bool(terms.weaker)),
+    }
+
+
+def _champion(store: ModelFolder, manifest: Manifest, datasets: Sequence[Dataset]) -> Champion | None:
+    """The model of the same market that decides now, and what it says of the same candles; None: it is this one."""
+    from core.models.weights import decode
+    from training.evaluate import rescale, score_part
+    from training.gate import Champion
+
+    entry = store.promoted().get(slot_of(manifest))
+    if entry is None:
+        return None
+    theirs, blob = store.load(entry.read().version)
+    if theirs.version == manifest.version or theirs.origin != manifest.origin:
+        return None
+    network = decode(theirs, blob)
+    known = [each for each in datasets if each.symbol in theirs.symbols]
+    scores = [score_part(network, theirs, rescale(each, theirs), each.test) for each in known]
+    return Champion(theirs.version, tuple(each for found in scores for each in found))
+
+
+def _read_epochs(models: Path, manifest: Manifest) -> tuple[Epoch, ...]:
+    """How the loss fell, where the run's folder is still there; an agent has no such loss."""
+    from training.checkpoint import METRICS
+    from training.report_pictures import Epoch
+
+    path = models / RUNS / manifest.run / METRICS
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return tuple(Epoch(row["epoch"], row["train_loss"], row["stop_loss"]) for row in rows if "stop_loss" in row)
+
+
+def _read_datasets(manifest: Manifest, folder: Path | None) -> tuple[list[Dataset], Dataset]:
+    """The coins' data sets, and what the model read: that of its only coin, or all of them as one."""
+    from cli.training import build_datasets
+    from training.dataset import join
+
+    step = timedelta(seconds=interval_seconds(manifest.interval))
+    before, after = (WARM_UP + manifest.window - 1) * step, (1 + manifest.horizon) * step
+    begin, end = milliseconds(manifest.spans.train.first - before), milliseconds(manifest.spans.test.last + after)
+    histories = [read_again(manifest.origin, symbol, folder, begin=begin, end=end) for symbol in manifest.symbols]
+    datasets = build_datasets(histories, manifest.window)
+    return datasets, datasets[0] if slot_of(manifest).subject != EVERY_COIN else join(datasets)
+
+
+def _find(store: ModelFolder, question: Question) -> str:
+    """The version that is meant by `latest`, `promoted` or its own name."""
+    if question.model not in {NEWEST, DECIDING}:
+        return question.model
+    slot = _slot_asked(question.kind, question.symbol)
+    if question.model == DECIDING:
+        entry = store.promoted().get(slot)
+        if entry is None:
+            raise _refused(f"no {slot.kind} is promoted for {slot.subject}; name a version with --model")
+        return entry.read().version
+    found = [each.manifest for each in store.entries() if each.manifest and slot_of(each.manifest) == slot]
+    if not found:
+        coin = question.symbol.partition("-")[0]
+        raise _refused(f"no {slot.kind} of {slot.subject} was trained here: `crpbot train {slot.kind} --coin {coin}`")
+    return found[-1].version
+
+
+def _slot_asked(kind: str, symbol: str) -> Slot:
+    if kind not in set(Kind):
+        raise unknown("model_type", "model type", kind, [str(each) for each in Kind])
+    return Slot(Kind(kind), EVERY_COIN if kind == Kind.TRANSFORMER else parse_coin(symbol))
+
+
+def _settings(manifest: Manifest, scores: Sequence[Scores]) -> dict[str, str]:
+    """What was tried, in words. The digest tells apart what other machines make of the same weights in the last bit."""
+    said = sha256(b"".join(each.probability.tobytes() for each in scores)).hexdigest()
+    shape = " ".join(f"{name}={value}" for name, value in manifest.architecture.items())
+    facts = {"architecture": shape, "seed": manifest.seed, "window": manifest.window, "origin": manifest.origin}
+    return {**{name: str(value) for name, value in facts.items()}, "candles": manifest.data_hash, "said": said}
+
+
+def _write(folder: Path, judgement: Judgement, page: str, *, is_weaker: bool) -> Path:
+    """The report, both for programs and for people; one by weaker limits never takes the place of the real one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{judgement.model}{'-weaker' if is_weaker else ''}.html"
+    for place, content in ((path.with_suffix(".json"), write_judgement(judgement)), (path, page)):
+        draft = place.with_name(f"{place.name}.new")
+        draft.write_text(content, encoding="utf-8")
+        draft.replace(place)
+    return path
+
+
+def _slot(slot: Slot) -> Row:
+    return {"kind": str(slot.kind), "subject": slot.subject}
+
+
+def _refused(detail: str) -> CrpbotError:
+    return CrpbotError(Code.FAILED_PRECONDITION, detail, reason="NOT_JUDGED")

@@ -1,0 +1,159 @@
+"""Where models are kept: every version ever trained, and which of them decides, by kind and coin.
+
+A store is a folder (core/adapters/model_folder.py) or anything else that keeps these promises: what is saved is whole
+or not there, and a promotion is one step, so that a reader sees the model before or the model after. Whoever reads the
+promoted versions once and loads by version never mixes two of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
+
+from core.errors import Code, CrpbotError, unknown
+from core.models.judgement import Judgement, Verdict, read_judgement
+from core.models.manifest import Kind, Manifest
+from core.models.manifest_text import write_manifest
+
+EVERY_COIN: Final = "multi"  # the subject of a model of several coins
+
+
+class Slot(NamedTuple):
+    """What at most one model is promoted for."""
+
+    kind: Kind
+    subject: str  # a symbol, or EVERY_COIN
+
+
+class Entry(NamedTuple):
+    """A model as it lies in the store, or what is wrong with it."""
+
+    file: str
+    manifest: Manifest | None
+    fault: CrpbotError | None = None
+
+    def read(self) -> Manifest:
+        """The manifest; raises the fault."""
+        if self.manifest is None:
+            assert self.fault is not None
+            raise self.fault
+        return self.manifest
+
+
+class Report(NamedTuple):
+    """What the promotion gate found, for programs and for people."""
+
+    facts: str  # JSON
+    page: str  # HTML
+
+
+class ModelStore(Protocol):
+    """A keeper of models. All calls may block on a disk or a network."""
+
+    def save(self, manifest: Manifest, blob: bytes) -> str:
+        """Keeps a model and says its version. The same version again replaces its manifest."""
+        ...
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Every model, oldest first; a damaged one with its fault, so that it hides no other."""
+        ...
+
+    def load(self, version: str) -> tuple[Manifest, bytes]:
+        """A model whose weights are those that its manifest vouches for; `weights.decode` opens them."""
+        ...
+
+    def promote(self, version: str, report: Report) -> None:
+        """From now on this version decides. Refused unless its report says pass, against the one that decides now."""
+        ...
+
+    def restore(self, version: str) -> None:
+        """Back to a version that was promoted before, by the report of then: a way back needs no better model."""
+        ...
+
+    def demote(self, slot: Slot) -> str:
+        """From now on no model decides; says which did."""
+        ...
+
+    def promoted(self) -> dict[Slot, Entry]:
+        """The models that decide. Cheap: asked once for every request."""
+        ...
+
+    def report(self, version: str) -> Report:
+        """The report that a version was promoted with."""
+        ...
+
+
+def slot_of(manifest: Manifest) -> Slot:
+    """What this model can be promoted for."""
+    single = len(manifest.symbols) == 1 and manifest.kind is not Kind.TRANSFORMER
+    return Slot(manifest.kind, manifest.symbols[0] if single else EVERY_COIN)
+
+
+def file_name(manifest: Manifest) -> str:
+    """`lstm_BTC-USD_1m_0f3a9c1d.pt`; a model of all coins has the instant at which it was made."""
+    kind, subject = slot_of(manifest)
+    if kind is Kind.TRANSFORMER:
+        return f"{kind}_{subject}_v{manifest.created_at:%Y%m%dT%H%M%SZ}.pt"
+    return f"{kind}_{subject}_{manifest.interval}_{manifest.version.rpartition('-')[2]}.pt"
+
+
+def pointer_name(slot: Slot) -> str:
+    """`lstm_BTC-USD_promoted.pt`"""
+    return f"{slot.kind}_{slot.subject}_promoted.pt"
+
+
+def check_report(report: Report, manifest: Manifest) -> Judgement:
+    """Refuse a promotion without a report of just this model whose verdict is pass. There is no way around it."""
+    found = read_judgement(report.facts)
+    learned_until = manifest.learned_until
+    if found.model != manifest.version:
+        raise _no_promotion(manifest, f"the gate report is of {found.model[:80]}")
+    if found.verdict is not Verdict.PASS:
+        raise _no_promotion(manifest, f"the gate's verdict is {found.verdict}: {found.sentence[:400]}")
+    if found.first <= learned_until:
+        detail = f"it was judged from {found.first:%Y-%m-%d %H:%M} on, and learned until {learned_until:%Y-%m-%d %H:%M}"
+        raise _no_promotion(manifest, detail)
+    return found
+
+
+def check_champion(judgement: Judgement, manifest: Manifest, current: Manifest | None) -> None:
+    """Refuse a model that was never compared with the one of its market that decides by now."""
+    if (
+        current is None
+        or current.origin != manifest.origin
+        or current.version in {manifest.version, judgement.champion}
+    ):
+        return
+    against = judgement.champion or "none"
+    raise _no_promotion(manifest, f"by now {current.version} decides, and it was judged against {against}")
+
+
+def check_replacement(earlier: Manifest, later: Manifest) -> None:
+    """Refuse another model under a version that is taken: whoever named the version would get other answers."""
+    same = replace(
+        later,
+        metrics=earlier.metrics,
+        run=earlier.run,
+        created_at=earlier.created_at,
+        code_hash=earlier.code_hash,
+    )
+    if write_manifest(same) != write_manifest(earlier):
+        raise CrpbotError(
+            Code.ALREADY_EXISTS,
+            f"{earlier.version} is kept with another scaler, calibration or market; remedy: train with another seed",
+            reason="VERSION_TAKEN",
+        )
+
+
+def _no_promotion(manifest: Manifest, why: str) -> CrpbotError:
+    return CrpbotError(
+        Code.FAILED_PRECONDITION,
+        f"{manifest.version} is not promoted: {why}; remedy: crpbot evaluate",
+        reason="GATE_NOT_PASSED",
+    )
+
+
+def unknown_version(version: str, entries: tuple[Entry, ...]) -> CrpbotError:
+    """Nobody saved this version here."""
+    known = [entry.manifest.version for entry in entries if entry.manifest is not None]
+    return unknown("version", "model", version, known or ("none: train one with crpbot train",))

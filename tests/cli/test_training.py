@@ -1,0 +1,285 @@
+"""`crpbot train` and what follows: from candles to a verdict, and no way around it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli.main import app
+from core.adapters.model_folder import ModelFolder
+from core.errors import CrpbotError
+from core.models.manifest import Manifest
+from tests.core.model_cases import make_model, passing
+from tests.core.recordings import START_MS, make_rows, save
+
+# Eight days, one pass, a network of four: whether the parts fit together, not how well it learns.
+SMALL = ["--days", "8", "--epochs", "1", "--hidden", "4"]
+DAY = 1_440
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def folder(empty_folder: Path) -> Path:
+    return empty_folder
+
+
+def ask(*words: str, status: int = 0) -> Any:
+    """What a command prints as JSON."""
+    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == status, done.output
+    return json.loads(done.stdout)
+
+
+def refusal(*words: str) -> str:
+    with pytest.raises(CrpbotError) as caught:
+        CliRunner().invoke(app, list(words), catch_exceptions=False)
+    return caught.value.detail
+
+
+def command_takes(line: str) -> bool:
+    """Whether the command line takes this line, read as a shell reads it."""
+    program, *words = shlex.split(line)
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context("crpbot", words)
+    return program == "crpbot"
+
+
+def tries(folder: Path) -> int:
+    return len((folder / "data/models/trials.jsonl").read_text().splitlines())
+
+
+def test_a_training_ends_with_a_verdict_a_page_and_the_next_command(folder: Path) -> None:
+    (row,) = ask("train", "lstm", "--coin", "BTC", *SMALL)
+    assert (row["kind"], row["symbols"], row["origin"]) == ("lstm", ["BTC-USD"], "synthetic-7-edge")
+    assert row["verdict"] == "insufficient"
+    assert "scored" in row["sentence"]
+    assert [line["name"] for line in row["lines"]] == [
+        row["version"],
+        "majority",
+        "last return",
+        "logistic regression",
+    ]
+    page = Path(row["report"]).read_text(encoding="utf-8")
+    assert all(escape(each["sentence"]) in page for each in row["rulings"])
+    assert page.count("<svg") >= 2, "the loss and the calibration are drawn"
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "The prices are invented" in page
+    assert command_takes(row["next"])
+    assert tries(folder) == 1
+
+    again = ask("evaluate", "--symbol", "BTC", status=1)
+    told = ("version", "verdict", "sentence", "lines", "rulings")
+    assert {name: again[name] for name in told} == {name: row[name] for name in told}
+    assert tries(folder) == 1, "to judge the same thing twice is one try"
+
+
+def test_the_same_command_gives_the_same_model(folder: Path) -> None:
+    (first,) = ask("train", "lstm", *SMALL)
+    (second,) = ask("train", "lstm", *SMALL, "--models", "elsewhere")
+    assert first["version"] == second["version"]
+    assert first["lines"] == second["lines"]
+    (other,) = ask("train", "lstm", *SMALL, "--seed", "8")
+    assert other["version"] != first["version"]
+
+
+def test_a_weaker_limit_reports_and_never_promotes(folder: Path) -> None:
+    (row,) = ask("train", "lstm", *SMALL)
+    report = Path(row["report"])
+    before = report.read_bytes(), report.with_suffix(".json").read_bytes()
+    weaker = ask("evaluate", "--min-accuracy", "0.5", "--max-calibration-error", "0.4", status=1)
+    (minima,) = [each for each in weaker["rulings"] if each["rule"] == "minima"]
+    assert minima["outcome"] == "fail"
+    assert "0.5" in minima["sentence"]
+    assert "0.4" in minima["sentence"]
+    assert weaker["report"] != row["report"]
+    assert (report.read_bytes(), report.with_suffix(".json").read_bytes()) == before
+    assert command_takes(weaker["next"])
+
+
+def test_what_did_not_pass_is_not_promoted(folder: Path) -> None:
+    (row,) = ask("train", "lstm", *SMALL)
+    said = refusal("promote", row["version"])
+    assert f"{row['version']} is not promoted: the gate's verdict is insufficient" in said
+    assert not list((folder / "data/models").glob("*_promoted.pt"))
+    Path(row["report"]).unlink()
+    assert f"crpbot evaluate --model {row['version']}" in refusal("promote", row["version"])
+    assert "no lstm is promoted for BTC-USD" in refusal("demote", "--symbol", "BTC")
+    assert "no lstm is promoted for BTC-USD" in refusal("evaluate", "--model", "promoted")
+
+
+def test_tries_after_the_judgement_make_it_old(folder: Path) -> None:
+    (row,) = ask("train", "lstm", *SMALL)
+    ask("train", "lstm", *SMALL, "--seed", "8")  # of another market
+    assert "the gate's verdict is insufficient" in refusal("promote", row["version"])
+    ask("train", "lstm", *SMALL, "--unidirectional")
+    said = refusal("promote", row["version"])
+    assert "judged beside 1 tries, now 2 are registered" in said
+    assert f"crpbot evaluate --model {row['version']}" in said
+
+
+def test_there_is_no_way_to_force_a_model(folder: Path) -> None:
+    group: Any = typer.main.get_command(app)
+    commands = [*group.commands["train"].commands.values()]
+    commands += [group.commands[name] for name in ("evaluate", "promote", "demote", "walk-forward")]
+    flags = {flag for command in commands for each in command.params for flag in each.opts}
+    assert not {flag for flag in flags if "force" in flag or "skip" in flag or flag in {"-f", "--yes"}}
+    refused = CliRunner().invoke(app, ["promote", "lstm-00000000", "--force"])
+    assert refused.exit_code == 2
+    assert "No such option" in refused.output
+
+
+@pytest.mark.parametrize("words", ["train lstm", "train transformer", "train ppo", "evaluate", "walk-forward"])
+def test_without_torch_the_remedy_is_named(words: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as Python says it of what is not installed
+    said = refusal(*words.split())
+    assert said.startswith("torch is not installed")
+    assert "make torch" in said
+    assert not list(folder.iterdir()), "nothing was begun"
+
+
+def test_files_of_candles_are_learned_from_and_found_again(folder: Path) -> None:
+    files = folder / "real candles"
+    files.mkdir()
+    save(files, make_rows("1m", 8 * DAY))
+    (row,) = ask("train", "lstm", "--data", str(files), "--epochs", "1", "--hidden", "4")
+    assert row["origin"] == "replay-real-candles"
+    assert row["verdict"] == "insufficient"
+    assert "invented" not in Path(row["report"]).read_text(encoding="utf-8")
+    assert row["next"].startswith("crpbot data fetch --symbol BTC-USD --interval 1m --start ")
+    assert command_takes(row["next"])
+
+    assert ask("evaluate", "--data", str(files), status=1)["lines"] == row["lines"]
+    assert "name the folder of its files with --data" in refusal("evaluate")
+    save(files, make_rows("1m", 2 * DAY, start_ms=START_MS + 8 * DAY * 60_000), part="b")
+    assert ask("evaluate", "--data", str(files), status=1)["lines"] == row["lines"], "what came later changes nothing"
+
+    other = folder / "other" / "real candles"
+    other.mkdir(parents=True)
+    table = make_rows("1m", 8 * DAY)
+    table["volume"] = table["volume"] * 1.5
+    save(other, table)
+    assert "these are not the candles that" in refusal("evaluate", "--data", str(other))
+
+
+def test_a_hole_in_the_files_costs_only_its_windows(folder: Path) -> None:
+    parts = [make_rows("1m", 5 * DAY), make_rows("1m", 5 * DAY, start_ms=START_MS + (5 * DAY + 30) * 60_000)]
+    for name, part in zip("ab", parts, strict=True):
+        save(folder, part, part=name)
+    (row,) = ask("train", "lstm", "--data", str(folder), "--epochs", "1", "--hidden", "4")
+    assert ask("evaluate", "--data", str(folder), status=1)["lines"] == row["lines"]
+
+
+def test_files_that_cannot_be_learned_from_are_refused(folder: Path) -> None:
+    words = ("train", "lstm", "--data", str(folder))
+    assert "holds no 1m Parquet file of BTC-USD" in refusal(*words)
+    assert "holds no 1m Parquet file of any coin" in refusal(*words, "--coin", "all")
+    save(folder, make_rows("1m", 3 * DAY))
+    assert "are missing" in refusal(*words), "how many candles"
+    save(folder, make_rows("1m", 2 * DAY), part="b")
+    assert "overlap" in refusal(*words)
+    broken = make_rows("1m", 300)
+    broken["close"] = broken["close"].copy()
+    broken["close"][50:150] = -1.0
+    save(folder, broken, symbol="ETH-USD")
+    assert "must not be trained on" in refusal(*words, "--coin", "ETH")
+    assert "unknown symbol" in refusal("train", "lstm", "--coin", "FOO")
+
+
+def test_a_walk_forward_judges_one_span_after_the_other(folder: Path) -> None:
+    walk = ask("walk-forward", "--symbol", "BTC", "--folds", "2", "--epochs", "1", "--hidden", "4", "--days", "16")
+    spans = [fold["test"] for fold in walk["folds"]]
+    assert len(spans) == 2
+    assert walk["folds"][0]["train"][0] == walk["folds"][1]["train"][0], "each fold learns from the beginning on"
+    assert spans[0][1] <= spans[1][0]
+    counts = [fold["line"]["accuracy"][3] for fold in walk["folds"]]
+    assert walk["total"]["accuracy"][3] == sum(counts)
+
+
+def test_an_agent_is_trained_and_judged_by_the_same_gate(folder: Path) -> None:
+    (row,) = ask("train", "ppo", "--steps", "40000", "--days", "30")
+    assert (row["kind"], row["verdict"]) == ("ppo", "insufficient")
+    assert command_takes(row["next"])
+    again = ask("evaluate", "--model-type", "ppo", status=1)
+    assert again["lines"] == row["lines"]
+
+
+def test_the_table_says_verdict_report_and_next(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["train", "lstm", *SMALL], catch_exceptions=False)
+    assert done.exit_code == 0
+    for words in ("lstm-", "majority", "not promoted: Too little was seen", "report: ", "next: crpbot train lstm"):
+        assert words in done.stdout
+    assert "windows/s" in done.stderr, "progress is told"
+
+
+def keep(folder: Path, **facts: Any) -> Manifest:
+    """A model that nobody trained, kept with a report that says pass."""
+    manifest, blob = make_model(data_hash="1" * 64)
+    store = folder / "data/models"
+    ModelFolder(store).save(manifest, blob)
+    report = passing(manifest, trials=0, **facts)
+    (store / "reports").mkdir(exist_ok=True)
+    for suffix, content in (("json", report.facts), ("html", report.page)):
+        (store / f"reports/{manifest.version}.{suffix}").write_text(content)
+    return manifest
+
+
+def test_a_model_that_passed_is_promoted_and_demoted(folder: Path) -> None:
+    manifest = keep(folder)
+    decides = {"version": manifest.version, "kind": "lstm", "subject": "BTC-USD"}
+    assert ask("promote", manifest.version) == decides
+    assert (folder / "data/models/lstm_BTC-USD_promoted.pt").is_symlink()
+    assert ask("demote", "--symbol", "BTC") == decides
+    assert not (folder / "data/models/lstm_BTC-USD_promoted.pt").exists()
+
+
+def test_a_report_that_counts_another_register_promotes_nothing(folder: Path) -> None:
+    manifest = keep(folder, register_head="f" * 64)
+    assert "judge it again" in refusal("promote", manifest.version)
+    assert not list((folder / "data/models").glob("*_promoted.pt"))
+
+
+def test_the_promoted_model_is_the_one_to_beat(folder: Path) -> None:
+    manifest = keep(folder)
+    ask("promote", manifest.version)
+    (row,) = ask("train", "lstm", *SMALL)
+    (champion,) = [each for each in row["rulings"] if each["rule"] == "champion"]
+    assert champion["outcome"] == "insufficient"
+    assert "than the promoted model" in champion["sentence"]
+    (other,) = ask("train", "lstm", *SMALL, "--noise")
+    (none,) = [each for each in other["rulings"] if each["rule"] == "champion"]
+    assert none["outcome"] == "not_applicable", "a model of another market says nothing here"
+    assert "these are not the candles" in refusal("evaluate", "--model", "promoted")
+
+
+@pytest.mark.slow
+def test_all_coins_are_trained_side_by_side_and_the_transformer_last(folder: Path) -> None:
+    for symbol, count in (("BTC-USD", 6 * DAY), ("ETH-USD", 7 * DAY)):
+        save(folder, make_rows("1m", count), symbol=symbol)
+    rows = ask("train", "lstm", "--coin", "all", "--data", ".", "--epochs", "1")
+    assert [(row["kind"], row["symbols"]) for row in rows] == [
+        ("lstm", ["BTC-USD"]),
+        ("lstm", ["ETH-USD"]),
+        ("transformer", ["BTC-USD", "ETH-USD"]),
+    ]
+    assert {each["symbol"] for each in rows[2]["rulings"]} == {"BTC-USD", "ETH-USD"}
+    again = ask("evaluate", "--model-type", "transformer", "--data", ".", status=1)
+    assert again["version"] == rows[2]["version"]
+    for told, before in zip(again["lines"], rows[2]["lines"], strict=True):  # attention is rounded by how it is cut
+        assert (told["name"], told["brier"]) == (before["name"], pytest.approx(before["brier"], abs=1e-4))

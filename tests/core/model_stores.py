@@ -1,0 +1,28 @@
+"""A folder in which an old model decides and a better one is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.adapters.model_folder import ModelFolder
+from core.models.manifest import Kind
+from core.models.store import ModelStore, Slot
+from tests.core.model_cases import AT, DAY, make_model, passing
+
+BTC = Slot(Kind.LSTM, "BTC-USD")
+OLD, OLD_BLOB = make_model(seed=1)
+NEW, NEW_BLOB = make_model(seed=2, created_at=AT + 9 * DAY)
+BETTER = passing(NEW, champion=OLD.version)
+
+
+def make_store(folder: Path) -> ModelFolder:
+    store = ModelFolder(folder)
+    store.save(OLD, OLD_BLOB)
+    store.save(NEW, NEW_BLOB)
+    store.promote(OLD.version, passing(OLD))
+    return store
+
+
+def promoted(store: ModelStore, slot: Slot = BTC) -> str:
+    """The version that decides."""
+    return store.promoted()[slot].read().version

@@ -1,0 +1,171 @@
+"""Models in a folder are found again whole; a promotion is one step, whatever happens to whoever writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.adapters.model_folder import ModelFolder
+from core.errors import Code, CrpbotError
+from core.models.judgement import Verdict
+from core.models.manifest import Kind
+from core.models.manifest_text import write_manifest
+from core.models.scaler import Scaler
+from core.models.store import EVERY_COIN, ModelStore, Report, Slot
+from core.models.weights import decode
+from tests.core.model_cases import AT, make_model, passing
+from tests.core.model_stores import BETTER, BTC, NEW, NEW_BLOB, OLD, OLD_BLOB, make_store, promoted
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelFolder:
+    return make_store(tmp_path / "models")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_saved_model_is_found_whole(kind: Kind, tmp_path: Path) -> None:
+    store: ModelStore = ModelFolder(tmp_path)
+    manifest, blob = make_model(kind)
+    version = store.save(manifest, blob)
+    again, same = ModelFolder(tmp_path).load(version)
+    assert (write_manifest(again), same) == (write_manifest(manifest), blob)
+    decode(again, same)
+
+
+def test_files_have_the_promised_names(tmp_path: Path) -> None:
+    store = ModelFolder(tmp_path)
+    for kind in Kind:
+        manifest, blob = make_model(kind)
+        store.save(manifest, blob)
+        store.promote(manifest.version, passing(manifest))
+    lstm, ppo = (make_model(kind)[0].sha256[:8] for kind in (Kind.LSTM, Kind.PPO))
+    models = [f"lstm_BTC-USD_1m_{lstm}", f"ppo_BTC-USD_1m_{ppo}", "transformer_multi_v20260106T000000Z"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [
+            ".lock",
+            *(f"{model}.{suffix}" for model in models for suffix in ("pt", "json", "gate.json", "gate.html")),
+            "lstm_BTC-USD_promoted.pt",
+            "ppo_BTC-USD_promoted.pt",
+            "transformer_multi_promoted.pt",
+        ]
+    )
+    assert (tmp_path / "lstm_BTC-USD_promoted.pt").read_bytes() == make_model()[1]
+    assert set(store.promoted()) == {BTC, Slot(Kind.PPO, "BTC-USD"), Slot(Kind.TRANSFORMER, EVERY_COIN)}
+
+
+def test_models_are_listed_in_the_order_they_were_made(store: ModelFolder) -> None:
+    assert [entry.read().version for entry in store.entries()] == [OLD.version, NEW.version]
+
+
+def test_an_empty_folder_has_no_models_and_says_what_to_do(tmp_path: Path) -> None:
+    store = ModelFolder(tmp_path / "none")
+    assert (store.entries(), store.promoted()) == ((), {})
+    with pytest.raises(CrpbotError, match="known are none: train one with crpbot train") as caught:
+        store.load("lstm-00000000")
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    store = ModelFolder(tmp_path / "models")
+    for ask in (store.entries, store.promoted, lambda: store.load(OLD.version)):
+        with pytest.raises(CrpbotError, match=r"models cannot be read \(Not a directory\)"):
+            ask()
+    with pytest.raises(CrpbotError, match=r"models cannot be written \(File exists\)"):
+        store.save(OLD, OLD_BLOB)
+
+
+def test_promotion_points_at_the_new_and_keeps_the_report_beside_it(store: ModelFolder) -> None:
+    reader = ModelFolder(store._root)
+    assert promoted(reader) == OLD.version
+    store.promote(NEW.version, BETTER)
+    assert promoted(reader) == NEW.version
+    assert reader.report(NEW.version) == BETTER
+
+
+def test_a_model_that_was_not_compared_with_the_one_that_decides_is_refused(store: ModelFolder) -> None:
+    words = f"by now {OLD.version} decides, and it was judged against none; remedy: crpbot evaluate"
+    with pytest.raises(CrpbotError, match=words):
+        store.promote(NEW.version, passing(NEW))
+    store.promote(OLD.version, passing(OLD))
+    store.demote(BTC)
+    store.promote(NEW.version, passing(NEW))
+
+
+def test_the_way_back_needs_only_the_report_of_then(store: ModelFolder) -> None:
+    with pytest.raises(CrpbotError, match=r"\.gate\.json is missing"):
+        store.restore(NEW.version)
+    store.promote(NEW.version, BETTER)
+    store.restore(OLD.version)
+    assert promoted(store) == OLD.version
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (passing(OLD), f"the gate report is of {OLD.version}"),
+        (passing(NEW, verdict=Verdict.FAIL), "judgement: says fail, its rulings say pass"),
+        (passing(NEW, first=AT), "it was judged from 2026-01-01 00:00 on, and learned until 2026-01-03 21:36"),
+        (Report("{}", ""), "judgement: is no judgement"),
+        (Report("", ""), "judgement: is no judgement"),
+    ],
+    ids=["another model's", "forged verdict", "on known candles", "no fields", "empty"],
+)
+def test_without_a_passing_report_of_just_this_model_nothing_is_promoted(
+    report: Report, words: str, store: ModelFolder
+) -> None:
+    with pytest.raises(CrpbotError, match=words):
+        store.promote(NEW.version, report)
+    assert promoted(store) == OLD.version
+
+
+@pytest.mark.parametrize("word", ["fail", "insufficient"])
+def test_another_verdict_than_pass_promotes_nothing(word: str, store: ModelFolder) -> None:
+    facts = json.loads(passing(NEW).facts)
+    for ruling in facts["rulings"]:
+        if ruling["rule"] == ("scored" if word == "insufficient" else "sharpe"):
+            ruling.update(value=0.1, bound=0.1, outcome=word)
+    facts.update(verdict=word, sentence="the Sharpe ratio is 0.1")
+    with pytest.raises(CrpbotError, match=f"the gate's verdict is {word}: the Sharpe ratio is 0.1"):
+        store.promote(NEW.version, Report(json.dumps(facts), ""))
+    assert promoted(store) == OLD.version
+
+
+def test_demotion_leaves_nobody_to_decide_and_says_who_did(store: ModelFolder) -> None:
+    assert store.demote(BTC) == OLD.version
+    assert store.promoted() == {}
+    with pytest.raises(CrpbotError, match="no lstm is promoted for BTC-USD"):
+        store.demote(BTC)
+    assert len(store.entries()) == 2
+
+
+def test_saving_again_refreshes_what_is_only_recorded(store: ModelFolder) -> None:
+    store.save(replace(OLD, metrics={"accuracy": 0.72}, run="again"), OLD_BLOB)
+    assert store.load(OLD.version)[0].metrics == {"accuracy": 0.72}
+    assert len(store.entries()) == 2
+
+
+def test_the_same_weights_with_another_scaler_are_refused(store: ModelFolder) -> None:
+    other = replace(OLD, scaler=Scaler(np.zeros(31), np.ones(31)))
+    with pytest.raises(CrpbotError, match=f"{OLD.version} is kept with another scaler, calibration or market"):
+        store.save(other, OLD_BLOB)
+    assert write_manifest(store.load(OLD.version)[0]) == write_manifest(OLD)
+
+
+def test_two_models_of_one_second_do_not_replace_each_other(tmp_path: Path) -> None:
+    store = ModelFolder(tmp_path)
+    first, second = (make_model(Kind.TRANSFORMER, seed) for seed in (1, 2))
+    store.save(*first)
+    with pytest.raises(CrpbotError, match=r"transformer_multi_v20260106T000000Z\.pt is another model's name already"):
+        store.save(*second)
+    assert store.load(first[0].version)[1] == first[1]
+
+
+def test_weights_that_are_not_the_manifests_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(CrpbotError, match="have sha256"):
+        ModelFolder(tmp_path / "models").save(OLD, NEW_BLOB)
+    assert not (tmp_path / "models").exists()

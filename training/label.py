@@ -1,0 +1,39 @@
+"""What a model shall foresee: where the price stands some candles later."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from core.market import Floats
+
+# How the labels read in manifests and reports; whoever changes a formula changes its words.
+UP_MEANING = "1 where the close after the horizon is above this close, else 0"
+TREND_MEANING = "logistic of (close after the horizon - this close) / atr: 0 strong down, 0.5 none, 1 strong up"
+
+
+class Labels(NamedTuple):
+    """What came after each candle, NaN for the last ones, whose future is not there. All (N,)."""
+
+    up: NDArray[np.float32]
+    trend: NDArray[np.float32]
+    move: Floats  # log return over the horizon
+
+
+def label(closes: Floats, atr: Floats, horizon: int) -> Labels:
+    """Direction, trend strength and move over the next `horizon` candles of one stretch without a hole.
+
+    Shape: (N,) and (N,) -> three of (N,), the last `horizon` of them NaN.
+    Edge cases: an unchanged close is not up, has move 0 and trend 0.5; where nothing moved before (atr 0), any move is
+    as strong as there is: trend 0 or 1.
+    """
+    later = np.full(len(closes), np.nan)
+    later[: max(0, len(closes) - horizon)] = closes[horizon:]
+    change = later - closes
+    with np.errstate(divide="ignore"):  # a move out of a standstill is infinitely strong
+        strength = np.divide(change, atr, out=np.zeros_like(change), where=(change != 0.0))
+    up = np.where(np.isnan(later), np.nan, later > closes)
+    return Labels(up.astype(np.float32), expit(strength).astype(np.float32), np.log(later / closes))

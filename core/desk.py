@@ -31,6 +31,8 @@ from core.signal_ports import Study
 
 logger = logging.getLogger(__name__)
 
+RECORD_SECONDS = 1.0  # for the closed trades: an analysis goes on without them
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -187,9 +189,10 @@ class Desk:
         if self._records is None or not symbols:
             return subjects
         try:
-            found = await self._records.records(symbols, synthetic=self._market.synthetic)
-        except CrpbotError as error:
-            logger.warning("the closed trades cannot be read: %s", error.detail)
+            async with asyncio.timeout(RECORD_SECONDS):
+                found = await self._records.records(symbols, synthetic=self._market.synthetic)
+        except (CrpbotError, TimeoutError) as error:
+            logger.warning("the closed trades cannot be read: %s", error or f"no answer in {RECORD_SECONDS:g} s")
             return subjects
         return [
             each if each.source == REQUEST_SOURCE else each._replace(records=found[each.candles.symbol])

@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from core.errors import CrpbotError, invalid
+from core.idempotency import Attempt
 from core.market import parse_symbol
 from core.performance.question import (
     EvaluateTheoriesRequest,
@@ -29,6 +30,7 @@ from core.risk.account import Clock, Moment
 logger = logging.getLogger(__name__)
 
 MAX_PAGE: Final = 500
+PAUSE: Final = timedelta(hours=1)  # until an evaluation that failed is tried again
 PAGE: Final = 200  # one evaluation of the theories on eleven symbols and on all of them
 
 
@@ -63,8 +65,8 @@ class Statistics(Protocol):
 class Figures(Protocol):
     """Where evaluations of theories are kept."""
 
-    async def store(self, rows: Sequence[TheoryPerformance]) -> None:
-        """Store one evaluation; one of the same instant stays."""
+    async def store(self, rows: Sequence[TheoryPerformance], attempt: Attempt | None = None) -> None:
+        """Store one evaluation, and that the attempt has done its work; one of the same instant stays."""
         ...
 
     async def list(self, wanted: ListTheoryPerformanceRequest, *, limit: int) -> tuple[TheoryPerformance, ...]:
@@ -93,6 +95,7 @@ class PerformanceDesk:
         self._name_account = name_account
         self._evaluation: asyncio.Task[None] | None = None
         self._evaluated: datetime | None = None  # the midnight up to which it is done
+        self._again: datetime | None = None  # after a failure: it takes the one worker for seconds
 
     async def performance(self, request: PerformanceRequest) -> PerformanceReport:
         """Every statistic of the trades asked for."""
@@ -127,16 +130,20 @@ class PerformanceDesk:
         wanted = replace(request, symbol=symbol)
         return ListTheoryPerformanceResponse(await self._figures.list(wanted, limit=limit))
 
-    async def evaluate(self, request: EvaluateTheoriesRequest) -> ListTheoryPerformanceResponse:
+    async def evaluate(
+        self, request: EvaluateTheoriesRequest, attempt: Attempt | None = None
+    ) -> ListTheoryPerformanceResponse:
         """Evaluate the theories on an account now, and store it."""
-        return ListTheoryPerformanceResponse(
-            await self._evaluate(self._name_account(request.account), self._clock().at)
-        )
+        sealed = None if attempt is None else attempt.answering(ListTheoryPerformanceResponse)
+        account = self._name_account(request.account)
+        return ListTheoryPerformanceResponse(await self._evaluate(account, self._clock().at, sealed))
 
     async def evaluate_daily(self, moment: Moment) -> None:
         """Begin the evaluation of all before this midnight where there is none yet. Does not wait for its end."""
         midnight = moment.at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         if self._evaluated == midnight or (self._evaluation is not None and not self._evaluation.done()):
+            return
+        if self._again is not None and moment.at < self._again:
             return
         account = self._name_account(None)
         if await self._figures.due(account, midnight):
@@ -157,6 +164,7 @@ class PerformanceDesk:
 
     async def _evaluate_quietly(self, account: str, midnight: datetime) -> None:
         """What closed before midnight, so that two gateways find and store the same."""
+        self._again = self._clock().at + PAUSE
         try:
             rows = await self._evaluate(account, midnight)
         except CrpbotError as error:
@@ -167,9 +175,11 @@ class PerformanceDesk:
             self._evaluated = midnight
             logger.info("theories evaluated on account %s: %d rows", account, len(rows))
 
-    async def _evaluate(self, account: str, at: datetime) -> tuple[TheoryPerformance, ...]:
+    async def _evaluate(
+        self, account: str, at: datetime, attempt: Attempt | None = None
+    ) -> tuple[TheoryPerformance, ...]:
         rows = tuple(await self._statistics.evaluate(account, at))
-        await self._figures.store(rows)
+        await self._figures.store(rows, attempt)
         return rows
 
     def _checked(self, request: MeasureRequest) -> MeasureRequest:

@@ -10,11 +10,11 @@ import asyncio
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.statistics import LedgerStatistics
@@ -50,6 +50,7 @@ class Workroom:
         self._url = database_url
         self._pool: ProcessPoolExecutor | None = None
         self._waiting = 0
+        self._unfinished: set[Future[Any]] = set()  # also those whose caller has given up: the process goes on
 
     async def performance(self, request: PerformanceRequest, now: datetime) -> PerformanceReport:
         """Every statistic."""
@@ -78,8 +79,8 @@ class Workroom:
     def close(self) -> None:
         """End the process; what it was asked for is dropped. An idle one is waited for, so that it leaves nothing."""
         if self._pool is not None:
-            self._pool.shutdown(wait=not self._waiting, cancel_futures=True)
-            self._pool = None
+            self._pool.shutdown(wait=not self._unfinished, cancel_futures=True)
+            self._pool, self._unfinished = None, set()
 
     async def _ask(self, ask: Ask[Asked, Answer], *args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
         if self._waiting >= MOST_WAITING:
@@ -87,12 +88,17 @@ class Workroom:
             raise CrpbotError(Code.UNAVAILABLE, detail, reason="OVERLOADED", retry_after_seconds=1.0)
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _enter, (self._url, os.getpid()))
+        pool = self._pool
         self._waiting += 1
         try:
-            future = self._pool.submit(_work, ask, args, kwargs)
+            future = pool.submit(_work, ask, args, kwargs)
+            self._unfinished.add(future)
+            future.add_done_callback(self._unfinished.discard)
             found = await asyncio.wrap_future(future)
         except BrokenProcessPool:
-            self.close()  # the next question gets a fresh one
+            if self._pool is pool:  # another waiter may have been here first, and a fresh one be at work
+                self._pool, self._unfinished = None, set()
+            pool.shutdown(wait=False, cancel_futures=True)
             detail = "the process that computes statistics has ended; ask again"
             raise CrpbotError(Code.UNAVAILABLE, detail, reason="WORKER_ENDED", retry_after_seconds=1.0) from None
         finally:

@@ -76,8 +76,8 @@ def _theory_operations(desk: PerformanceDesk) -> tuple[Operation, ...]:
     async def stored(request: ListTheoryPerformanceRequest, _call: Call) -> ListTheoryPerformanceResponse:
         return await desk.evaluations(request)
 
-    async def evaluate(request: EvaluateTheoriesRequest, _call: Call) -> ListTheoryPerformanceResponse:
-        return await desk.evaluate(request)
+    async def evaluate(request: EvaluateTheoriesRequest, call: Call) -> ListTheoryPerformanceResponse:
+        return await desk.evaluate(request, call.attempt)
 
     return (
         Operation(

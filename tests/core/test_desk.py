@@ -357,6 +357,17 @@ async def test_a_market_is_read_also_where_the_ledger_does_not_answer() -> None:
     assert [reading.problem is None for reading in found.analyses[0].readings] == [False, True]
 
 
+async def test_a_ledger_that_hangs_costs_an_analysis_a_second_and_not_its_deadline() -> None:
+    class Hanging(FakeRecords):
+        async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
+            await asyncio.sleep(3_600)
+            raise AssertionError("nobody waits that long")
+
+    request = AnalyzeRequest(symbol="BTC-USD", theories=("bayesian_win_rate", "hurst_exponent"))
+    found = await recording_desk(Hanging()).analyze(request, timeout_seconds=20.0)
+    assert [reading.problem is None for reading in found.analyses[0].readings] == [False, True]
+
+
 async def test_a_study_tells_the_closed_trades_that_its_theories_were_told() -> None:
     records = FakeRecords()
     (study,) = await recording_desk(records).study(["BTC-USD"], "5m", timeout_seconds=20.0)

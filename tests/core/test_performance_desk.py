@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from core.adapters.ledger import results
 from core.adapters.ledger.decisions import StoredDecisions
+from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.learned import StoredRecord
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
@@ -18,6 +20,7 @@ from core.adapters.ledger.theory_figures import StoredFigures
 from core.confidence import pool
 from core.contribution import Role
 from core.errors import CrpbotError
+from core.idempotency import LEASE_MS, Call, Replay, Started
 from core.paper.record import read_json, tier_records, write_json
 from core.performance.better import Answer
 from core.performance.question import (
@@ -193,6 +196,38 @@ async def test_an_evaluation_is_stored_and_read_back(ledger: Ledger) -> None:
     assert len((await desk.evaluations(ListTheoryPerformanceRequest(limit=500))).evaluations) == 45
 
 
+async def test_an_attempt_whose_key_has_gone_stores_nothing_and_a_living_one_the_answer_too(ledger: Ledger) -> None:
+    await seeded(ledger)
+    await fill(ledger, 2)
+    keys, call = Idempotency(ledger), Call("EvaluateTheories", "key-0001", "0" * 64)
+    first = await keys.begin(call, Moment(NOW, 0))
+    second = await keys.begin(call, Moment(NOW, LEASE_MS))
+    assert isinstance(first, Started)
+    assert isinstance(second, Started)
+    desk = desk_of(ledger)
+    with pytest.raises(CrpbotError, match="later attempt"):
+        await desk.evaluate(EvaluateTheoriesRequest(), first.attempt)
+    assert (await desk.evaluations(ListTheoryPerformanceRequest())).evaluations == ()
+    sealed = replace(second.attempt, seal=lambda answer: f"{len(answer.evaluations)} rows".encode())
+    await desk.evaluate(EvaluateTheoriesRequest(), sealed)
+    assert await keys.begin(call, Moment(NOW, LEASE_MS + 1)) == Replay(b"45 rows")
+
+
+async def test_a_decision_of_another_version_of_the_code_is_counted_as_forgotten(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seeded(ledger)
+    await fill(ledger, 2)
+    assert (await desk_of(ledger).contribution(MeasureRequest())).forgotten == 0
+
+    def refuse(text: bytes) -> None:
+        raise ValueError("a case of version 99")
+
+    monkeypatch.setattr(results, "read_case", refuse)
+    found = await desk_of(ledger).contribution(MeasureRequest())
+    assert (found.trades, found.forgotten) == (0, 4)
+
+
 async def test_the_theories_are_evaluated_once_a_day(ledger: Ledger) -> None:
     await seeded(ledger)
     clock = HandClock(NOW, 0)
@@ -216,15 +251,20 @@ async def test_the_theories_are_evaluated_once_a_day(ledger: Ledger) -> None:
     assert [row.computed_at for row in rows] == midnights[::-1]
 
 
-async def test_an_evaluation_that_fails_is_tried_again(ledger: Ledger) -> None:
+async def test_an_evaluation_that_fails_is_tried_again_after_an_hour(ledger: Ledger) -> None:
     await seeded(ledger)
     await fill(ledger, 2)
+    clock = HandClock(NOW, 0)
     counting = Counting(ledger, broken=True)
-    desk = desk_of(ledger, counting)
-    await desk.evaluate_daily(Moment(NOW, 0))
+    desk = desk_of(ledger, counting, clock=clock)
+    await desk.evaluate_daily(clock())
     await desk.settled()
     counting.broken = False
-    await desk.evaluate_daily(Moment(NOW, 0))
+    clock.pass_time(3_599)
+    await desk.evaluate_daily(clock())
+    assert len(counting.asked) == 1
+    clock.pass_time(1)
+    await desk.evaluate_daily(clock())
     await desk.settled()
     assert len(counting.asked) == 2
     assert (await desk.evaluations(ListTheoryPerformanceRequest(limit=1))).evaluations

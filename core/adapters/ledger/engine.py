@@ -143,7 +143,7 @@ def _begin_in_turn(patience_seconds: float) -> Begin:
             try:
                 await_only(_driver(connection).execute(BEGIN_WRITING))
                 return
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                     break
             # spread, so that two who wait do not look in step

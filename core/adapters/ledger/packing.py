@@ -20,7 +20,9 @@ PLAIN, SPLIT, NUMBERED = b"p", b"s", b"n"  # SPLIT is read, and not written any 
 RAW = -15  # without zlib's own header and checksum: each text has a SHA-256
 
 QUOTE = b'"'
-STRING = re.compile(rb'("(?:[^"\\]|\\.)*")')
+STRING = re.compile(
+    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")'
+)  # possessive: a long open string is tried once, not piece by piece
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 STRING_OR_NUMBER = re.compile(STRING.pattern + b"|" + NUMBER.pattern)
 MANY = 64  # so many numbers are always shorter apart
@@ -32,7 +34,8 @@ def pack(text: bytes, *dictionary: bytes) -> bytes:
 
     A dictionary of several texts is their lines, one after the other.
     """
-    skeleton, numbers = (text, ()) if HOLE in text else _take_numbers(text)
+    # around the memory: it is for the dictionaries, which serve all day
+    skeleton, numbers = (text, ()) if HOLE in text else _take_numbers.__wrapped__(text)
     if not numbers:
         return PLAIN + _deflate(text, b"\n".join(dictionary))
     sources, digits, sizes, fractions = split_numbers(numbers, _find_likes(skeleton, dictionary))

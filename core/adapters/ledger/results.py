@@ -23,6 +23,7 @@ from core.performance.question import MeasureRequest, PerformanceRequest
 from core.performance.report import Sample
 from core.performance.sample import ClosedTrade, Decided
 from core.performance.theories import JudgedCase
+from core.replay_decision import UNREADABLE
 from core.risk.account import Account
 from core.risk.booking import NEVER_IN_MARKET, Outcome
 from core.signal import Strategy, Variant
@@ -33,6 +34,7 @@ Asked = MeasureRequest | PerformanceRequest
 # A decision is read in 3 ms and made again without each theory in 1 ms: so many take a quarter of the longest patience.
 MOST_TRADES: Final = 1_000
 MOST_HOLDS: Final = 500
+MOST_DECIDED: Final = 200_000  # the newest decisions, ten weeks of ten symbols: more are hundreds of megabytes
 
 _signal, _trade = signals.c, trades.c
 
@@ -91,7 +93,11 @@ async def _read_judged(
     texts = await read_texts(connection, stored.seq, day=day_of(row["timestamp"]), detail=detail, kinds=("case",))
     if "case" not in texts:
         return None
-    return JudgedCase(Judged(stored.signal, closed_at, pnl_usd), read_case(texts["case"])[0])
+    try:
+        case = read_case(texts["case"])[0]
+    except UNREADABLE:  # of another version of the code, which alone could make the decision again
+        return None
+    return JudgedCase(Judged(stored.signal, closed_at, pnl_usd), case)
 
 
 async def find_account(connection: AsyncConnection, account_id: str) -> Account:
@@ -156,7 +162,8 @@ async def _read_decided(connection: AsyncConnection, account_id: str, asked: Ask
         *(_signal.timestamp, _signal.slot, _signal.symbol, _signal.strategy, _signal.signal_variant),
         *(_signal.tier, _signal.direction, _signal.confidence),
     ).where(*_of_decisions(account_id, asked))
-    return tuple(_decided(row) for row in await connection.execute(query.order_by(_signal.audit_seq)))
+    newest = await connection.execute(query.order_by(_signal.audit_seq.desc()).limit(MOST_DECIDED))
+    return tuple(_decided(row) for row in reversed(newest.all()))
 
 
 def _closed(row: Any) -> ClosedTrade:  # Any: a row of _ended

@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import and_, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.risk_schema import trades
 from core.adapters.ledger.signals_schema import theory_performance
 from core.contribution import Role
+from core.idempotency import Attempt
 from core.performance.question import ListTheoryPerformanceRequest
 from core.performance.theories import TheoryPerformance
 
@@ -26,14 +28,21 @@ class StoredFigures:
 
     ledger: Ledger
 
-    async def store(self, rows: Sequence[TheoryPerformance]) -> None:
-        """Store the figures of one evaluation; what another gateway stored for the same instant stays."""
-        if not rows:
+    async def store(self, rows: Sequence[TheoryPerformance], attempt: Attempt | None = None) -> None:
+        """Store the figures of one evaluation; what another gateway stored for the same instant stays.
+
+        With an attempt only as long as the key is its own, and with the answer that a repetition gets.
+        """
+        if not rows and attempt is None:
             return
         values = [{**asdict(row), "role": row.role.value} for row in rows]
         async with self.ledger.writing() as connection:
-            insert_many = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            await connection.execute(insert_many(theory_performance).on_conflict_do_nothing(), values)
+            if attempt is not None:
+                await hold(connection, attempt)
+            if values:
+                insert_many = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+                await connection.execute(insert_many(theory_performance).on_conflict_do_nothing(), values)
+            await conclude(connection, attempt, tuple(rows))
 
     async def list(self, wanted: ListTheoryPerformanceRequest, *, limit: int) -> tuple[TheoryPerformance, ...]:
         """The newest evaluations first, in each the symbols and theories by name."""

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.progress import bar
 from cli.training_candles import EVERY, History, cut, parse_coin, read_coin, read_coins, trim
+from cli.training_champion import check_judgeable
 from cli.training_order import RUNS, Order, check_torch, told
 from core.errors import Code, CrpbotError
 from core.features import WARM_UP
 from core.market import interval_seconds
+from core.models.manifest import Kind
+from core.models.store import EVERY_COIN, Slot
 
 if TYPE_CHECKING:
     from training import lstm
@@ -43,6 +46,7 @@ def train_lstm(order: Order) -> list[Row]:
     """One coin's model; with `all` each coin's, as many at a time as there are cores, then the Transformer of all."""
     check_torch()
     histories = read_coins(order.coin, order.place, most_days=LSTM_DAYS)
+    check_judgeable([Slot(Kind.LSTM, each.symbol) for each in histories], order.models)
     if order.coin.strip().lower() != EVERY:
         return [_train_coin(order, histories[0])]
     if order.run is not None or order.address is not None:
@@ -58,6 +62,7 @@ def train_transformer(order: Order) -> list[Row]:
     from training import transformer
     from training.dataset import join
 
+    check_judgeable([Slot(Kind.TRANSFORMER, EVERY_COIN)], order.models)
     histories = read_coins(order.coin, order.place, most_days=TRANSFORMER_DAYS)
     datasets = build_datasets(histories, WINDOW)
     config = transformer.FAST if order.preset == "fast" else transformer.ORIGINAL
@@ -79,6 +84,7 @@ def train_ppo(order: Order) -> list[Row]:
 
     if order.coin.strip().lower() == EVERY:
         raise _unusable("an agent learns on one coin: name one with --coin BTC")
+    check_judgeable([Slot(Kind.PPO, parse_coin(order.coin))], order.models)
     history = read_coin(parse_coin(order.coin), order.place, most_days=PPO_DAYS)
     (dataset,) = build_datasets([history], PPO_WINDOW)
     begun = time.monotonic()
@@ -91,23 +97,27 @@ def train_ppo(order: Order) -> list[Row]:
 def walk(order: Order, folds: int) -> Row:
     """The fold table of one coin's LSTM."""
     check_torch()
+    from cli.training_register import check_counted, register_walk
     from cli.training_terms import house_terms
     from core.models.lstm import WINDOW
     from training import lstm
     from training.walk_forward import walk_forward
 
+    check_counted(order.models)
     history = read_coin(parse_coin(order.coin), order.place, most_days=LSTM_DAYS)
-    config = _lstm_config(order)
+    config, terms = _lstm_config(order), house_terms()
+    candles = []
     with told("walking") as tell:
 
         def learn(dataset: Dataset, number: int) -> Sequence[Any]:
-            name = f"fold-{number}-of-{folds}-{dataset.symbol}-{dataset.data_hash[:8]}-{order.seed}"
-            run = lstm.train(config, dataset, root=order.models / RUNS, name=name, tell=partial(_say, tell, number))
+            candles.append(dataset.data_hash)
+            run = lstm.train(config, dataset, root=order.models / RUNS, tell=partial(_say, tell, number))
             return run.scores
 
-        found = walk_forward(
-            history.stretches, learn, origin=history.origin, window=WINDOW, folds=folds, terms=house_terms()
-        )
+        found = walk_forward(history.stretches, learn, origin=history.origin, window=WINDOW, folds=folds, terms=terms)
+    settings = {"origin": history.origin, "candles": candles[-1], "epochs": config.epochs, "stride": config.stride}
+    settings |= {"hidden": config.architecture.hidden, "seed": config.seed}
+    register_walk(found.scores, folds, terms, models=order.models, settings=settings)
     spans = [
         {
             "train": [f"{each.train.first:%Y-%m-%d}", f"{each.train.last:%Y-%m-%d}"],

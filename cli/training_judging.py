@@ -6,32 +6,30 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cli.training_advice import advise, command_for
 from cli.training_candles import parse_coin, read_again
+from cli.training_champion import ask_champion
 from cli.training_order import RUNS, check_torch
+from cli.training_register import REGISTER, REPORTS, check_counted, check_judged, settings_of
 from cli.training_terms import house_terms
 from core.adapters.model_folder import ModelFolder
 from core.errors import Code, CrpbotError, unknown
 from core.features import WARM_UP
 from core.market import interval_seconds, milliseconds
-from core.models.judgement import Judgement, read_judgement, write_judgement
+from core.models.judgement import read_judgement, write_judgement
 from core.models.manifest import Kind, Manifest
 from core.models.store import EVERY_COIN, Report, Slot, slot_of
 
 if TYPE_CHECKING:
     from training.dataset import Dataset
-    from training.gate import Champion
     from training.gate_terms import Terms
     from training.report_pictures import Epoch
     from training.scores import Scores
     from training.trained import Run
 
-REPORTS: Final = "reports"  # below the folder of the models
-REGISTER: Final = "trials.jsonl"
 NEWEST, DECIDING = "latest", "promoted"
 
 Row = dict[str, Any]  # Any: what becomes JSON
@@ -52,9 +50,8 @@ class Question:
 
 def keep_and_judge(run: Run, datasets: Sequence[Dataset], models: Path) -> Row:
     """Saves what was trained, judges it on the untouched part, and writes its report."""
-    store = ModelFolder(models)
-    store.save(run.manifest, run.blob)
-    found = _judge(store, models, run.manifest, run.scores, datasets, house_terms())
+    ModelFolder(models).save(run.manifest, run.blob)
+    found = _judge(models, run.manifest, run.scores, datasets, terms=house_terms())
     return {**found, "epochs": len(run.history)}
 
 
@@ -73,28 +70,18 @@ def evaluate(question: Question) -> Row:
     terms = house_terms()._replace(
         min_accuracy=question.min_accuracy, max_calibration_error=question.max_calibration_error
     )
-    return _judge(store, question.models, manifest, scores, datasets, terms)
+    return _judge(question.models, manifest, scores, datasets, terms=terms)
 
 
 def promote(version: str, models: Path) -> Row:
     """Points at the model, with the gate's report beside it; refused unless that says pass and is still true."""
-    from training.trial_register import TrialRegister
-
     store = ModelFolder(models)
     manifest, _ = store.load(version)
     facts, page = (models / REPORTS / f"{version}.{suffix}" for suffix in ("json", "html"))
     if not facts.exists() or not page.exists():
         raise _refused(f"{version} has no report: judge it with `{command_for('evaluate', manifest, models)}` first")
-    report = Report(facts.read_text(encoding="utf-8"), page.read_text(encoding="utf-8"))
-    judgement = read_judgement(report.facts)
-    register = TrialRegister(models / REGISTER)
-    own = {"kind": manifest.kind, "origin": manifest.origin}
-    tries = sum(len(register.tries(**own, symbol=symbol)) for symbol in judgement.symbol.split(","))
-    if not register.contains(judgement.register_head) or tries != judgement.trials:
-        raise _refused(
-            f"{version} was judged beside {judgement.trials} tries, now {tries} are registered: the more was tried, "
-            f"the less the best one means; judge it again with `{command_for('evaluate', manifest, models)}`"
-        )
+    report = Report(facts.read_bytes().decode(), page.read_bytes().decode())
+    check_judged(report.facts, read_judgement(report.facts), manifest, models)
     store.promote(version, report)
     return {"version": version, **_slot(slot_of(manifest))}
 
@@ -106,30 +93,28 @@ def demote(symbol: str, kind: str, models: Path) -> Row:
 
 
 def _judge(
-    store: ModelFolder,
-    models: Path,
-    manifest: Manifest,
-    scores: Sequence[Scores],
-    datasets: Sequence[Dataset],
-    terms: Terms,
+    models: Path, manifest: Manifest, scores: Sequence[Scores], datasets: Sequence[Dataset], *, terms: Terms
 ) -> Row:
     from training.evaluate import bins_of, compare, trades_of
     from training.gate import Candidate, judge, record
     from training.report import INVENTED, Sheet, write_page
     from training.trial_register import TrialRegister
 
+    check_counted(models)
     at = datetime.now(UTC)
-    candidate = Candidate(manifest.version, manifest.kind, tuple(scores), _settings(manifest, scores))
+    candidate = Candidate(manifest.version, manifest.kind, tuple(scores), settings_of(manifest, scores))
     register = TrialRegister(models / REGISTER)
     for each in record(candidate, terms, at=at):
         register.register(each)
-    champion = _champion(store, manifest, datasets)
+    champion = ask_champion(manifest, datasets, models)
     judgement = judge(candidate, terms, register=register, at=at, champion=champion)
     lines = compare(manifest.version, scores, datasets, terms)
     notes = (INVENTED,) if manifest.origin.startswith("synthetic") else ()
     bins, trades = bins_of(scores, terms.horizon), trades_of(scores, terms)
     sheet = Sheet(manifest, judgement, lines, bins, trades, _read_epochs(models, manifest), notes)
-    page = _write(models / REPORTS, judgement, write_page(sheet), is_weaker=bool(terms.weaker))
+    facts, drawn = write_judgement(judgement), write_page(sheet)
+    register.judged(manifest.version, facts)
+    page = _write(models / REPORTS / f"{manifest.version}{'-weaker' if terms.weaker else ''}", facts, drawn)
     return {
         "version": manifest.version,
         "kind": str(manifest.kind),
@@ -145,24 +130,6 @@ def _judge(
         "report": str(page),
         "next": advise(judgement, manifest, models, is_weaker=bool(terms.weaker)),
     }
-
-
-def _champion(store: ModelFolder, manifest: Manifest, datasets: Sequence[Dataset]) -> Champion | None:
-    """The model of the same market that decides now, and what it says of the same candles; None: it is this one."""
-    from core.models.weights import decode
-    from training.evaluate import rescale, score_part
-    from training.gate import Champion
-
-    entry = store.promoted().get(slot_of(manifest))
-    if entry is None:
-        return None
-    theirs, blob = store.load(entry.read().version)
-    if theirs.version == manifest.version or theirs.origin != manifest.origin:
-        return None
-    network = decode(theirs, blob)
-    known = [each for each in datasets if each.symbol in theirs.symbols]
-    scores = [score_part(network, theirs, rescale(each, theirs), each.test) for each in known]
-    return Champion(theirs.version, tuple(each for found in scores for each in found))
 
 
 def _read_epochs(models: Path, manifest: Manifest) -> tuple[Epoch, ...]:
@@ -211,23 +178,14 @@ def _slot_asked(kind: str, symbol: str) -> Slot:
     return Slot(Kind(kind), EVERY_COIN if kind == Kind.TRANSFORMER else parse_coin(symbol))
 
 
-def _settings(manifest: Manifest, scores: Sequence[Scores]) -> dict[str, str]:
-    """What was tried, in words. The digest tells apart what other machines make of the same weights in the last bit."""
-    said = sha256(b"".join(each.probability.tobytes() for each in scores)).hexdigest()
-    shape = " ".join(f"{name}={value}" for name, value in manifest.architecture.items())
-    facts = {"architecture": shape, "seed": manifest.seed, "window": manifest.window, "origin": manifest.origin}
-    return {**{name: str(value) for name, value in facts.items()}, "candles": manifest.data_hash, "said": said}
-
-
-def _write(folder: Path, judgement: Judgement, page: str, *, is_weaker: bool) -> Path:
+def _write(path: Path, facts: str, page: str) -> Path:
     """The report, both for programs and for people; one by weaker limits never takes the place of the real one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{judgement.model}{'-weaker' if is_weaker else ''}.html"
-    for place, content in ((path.with_suffix(".json"), write_judgement(judgement)), (path, page)):
-        draft = place.with_name(f"{place.name}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, content in (("json", facts), ("html", page)):
+        draft = path.with_name(f"{path.name}.{suffix}.new")
         draft.write_text(content, encoding="utf-8")
-        draft.replace(place)
-    return path
+        draft.replace(path.with_name(f"{path.name}.{suffix}"))
+    return path.with_name(f"{path.name}.html")
 
 
 def _slot(slot: Slot) -> Row:

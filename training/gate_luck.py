@@ -15,7 +15,7 @@ from core.models.judgement import HOUSE, Outcome, RuleName, Ruling
 from core.performance.bootstrap import draw_paths, percentile_interval
 from core.performance.measure import DAYS_A_YEAR, LARGEST_ORDER, MIN_DAYS, ROUNDING
 from core.performance.overfitting import measure_overfitting
-from core.performance.trials import deflate
+from core.performance.trials import Deflated, Trial, deflate
 from training.gate_terms import ONE_SIDE, Case, lower_mean, rule_on, tell_number, tell_points, tell_share
 from training.scores import DAY, Scores, daily_returns, take, thin, trade
 from training.trial_register import Try, align
@@ -40,7 +40,7 @@ def rule_sharpe(case: Case) -> Ruling:
 
 def rule_deflated_sharpe(case: Case, tries: Sequence[Try]) -> Ruling:
     """More than the best that luck gives so many tries."""
-    found = deflate(case.returns, [each.trial for each in tries])
+    found = _deflate_strictest(case.returns, [each.trial for each in tries])
     value = None if found is None else found.deflated
     luck = None if found is None else found.luck * math.sqrt(DAYS_A_YEAR)
     sentence = (
@@ -80,7 +80,8 @@ def rule_overfitting(case: Case, tries: Sequence[Try], candidate: Try) -> Ruling
 def rule_champion(case: Case, champion: Scores | None) -> Ruling:
     """Earns more than the model that decides now, on the same candles, day by day."""
     if champion is None:
-        sentence = f"No model is promoted for {case.scores.symbol}: there is none to beat, the other rules stand alone."
+        symbol = case.scores.symbol
+        sentence = f"No model of this market decides on {symbol}: there is none to beat, the other rules stand alone."
         return replace(rule_on(case, RuleName.CHAMPION, sentence, value=None, n=0), outcome=Outcome.NOT_APPLICABLE)
     least = HOUSE[RuleName.SCORED].limit
     _, mine, theirs = np.intersect1d(case.scores.open_times, champion.open_times, return_indices=True)
@@ -94,6 +95,17 @@ def rule_champion(case: Case, champion: Scores | None) -> Ruling:
         f"{tell_points(bound)} with 95 %; more than 0 is needed, over {least:,} scores that share no future."
     )
     return rule_on(case, RuleName.CHAMPION, sentence, value=value, bound=bound, n=common)
+
+
+def _deflate_strictest(returns: Floats, trials: Sequence[Trial]) -> Deflated | None:
+    """Deflated after each try anew, and the strictest counts: what the first tries asked for no later one takes back.
+
+    Daily ratios without skill vary by one over the number of days; tries that never traded would show less.
+    """
+    least = 1.0 / max(len(returns), 1)
+    counts = range(1, max(len(trials), 1) + 1)
+    found = [deflate(returns, trials[:count], least_variance=least) for count in counts]
+    return max((each for each in found if each is not None), key=lambda each: each.luck, default=None)
 
 
 def _daily(scores: Scores, case: Case) -> Floats:

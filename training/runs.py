@@ -11,6 +11,7 @@ work is the same function.
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import threading
 import time
@@ -23,12 +24,13 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from core.errors import invalid
+from core.errors import Code, CrpbotError, invalid
 from training.checkpoint import CHECKPOINT, METRICS, Row, State, read_checkpoint, write_checkpoint, write_metrics
 
 # What a program ends with that was asked to stop, has saved its state and wants to be run again (sysexits.h).
 RESUME: Final = 75
 SECONDS_BETWEEN_WORDS: Final = 1.0
+LOCK: Final = ".lock"
 
 Data = TypeVar("Data")
 
@@ -124,14 +126,15 @@ def launch(
     """
     if where.workers < 1:
         raise invalid("workers", f"{where.workers} is not at least 1", reason="OUT_OF_RANGE")
-    if where.workers == 1 and where.address is None:
-        with _stoppable() as stop:
-            work(data, Here(job, device(where.gpu), stop=stop, tell=tell))
-        state = read_checkpoint(job.folder / CHECKPOINT, identity=job.identity)
-    else:
-        from training.workers import train_with_ray  # noqa: PLC0415  # one worker needs no Ray: it takes seconds to load
+    with _alone(job):
+        if where.workers == 1 and where.address is None:
+            with _stoppable() as stop:
+                work(data, Here(job, device(where.gpu), stop=stop, tell=tell))
+            state = read_checkpoint(job.folder / CHECKPOINT, identity=job.identity)
+        else:
+            from training.workers import train_with_ray  # noqa: PLC0415  # one worker needs no Ray: seconds to load
 
-        state = train_with_ray(work, data, job, where=where, tell=tell)
+            state = train_with_ray(work, data, job, where=where, tell=tell)
     if state is None:
         raise invalid("work", "ended without keeping a state", reason="NOTHING_KEPT")
     return state
@@ -181,6 +184,24 @@ class Here:
         if self._tell is not None and (now - self._told >= SECONDS_BETWEEN_WORDS or progress.done == progress.total):
             self._told = now
             self._tell(progress)
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """One process at a time works on a run: two would overwrite each other's state. The lock ends with the process."""
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        lock = (job.folder / LOCK).open("a")
+    except OSError as error:
+        detail = f"run {job.name} cannot be written to {job.folder}: {error.strerror}; make room there, or take another"
+        raise CrpbotError(Code.RESOURCE_EXHAUSTED, detail, reason="RUN_NOT_WRITTEN") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            detail = f"run {job.name} is still going on in another process: wait for it, or give this one another --run"
+            raise CrpbotError(Code.FAILED_PRECONDITION, detail, reason="RUN_GOES_ON") from None
+        yield
 
 
 @contextmanager

@@ -4,6 +4,8 @@ The best of a hundred tries without skill looks like skill, so the gate must kno
 line of JSON for each try. A line carries the digest of the line before it and its own, so that one changed or taken out
 in the middle is found; that lines were cut off at the end is found by a judgement, which names the last digest it saw.
 
+Every judgement stands there as well, by its digest, so that a report which was changed by hand is known.
+
 A line is on the disk before `register` returns. A crash can leave only a part of the last line, which nobody was told
 of: it is cut away by the next try. Two processes wait for each other.
 """
@@ -77,6 +79,14 @@ class Try:
         return try_of(self.name, self.at, returns)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The digest of what the gate wrote down of a model."""
+
+    model: str
+    sha256: str
+
+
 def name_try(kind: str, symbol: str, settings: Mapping[str, str]) -> str:
     """A name that the same settings always get: to judge the same thing twice is one try."""
     told = json.dumps([kind, symbol, dict(settings)], sort_keys=True)
@@ -96,7 +106,8 @@ class TrialRegister:
         return tuple(
             each
             for each, _ in self._lines(_read(self._path))
-            if (kind is None or each.kind == kind)
+            if isinstance(each, Try)
+            and (kind is None or each.kind == kind)
             and (symbol is None or each.symbol == symbol)
             and (origin is None or each.origin == origin)
         )
@@ -104,19 +115,28 @@ class TrialRegister:
     @property
     def head(self) -> str:
         """The digest of the last line; that of nothing where there is none."""
-        return ([ORIGIN] + [digest for _, digest in self._lines(_read(self._path))])[-1]
+        return self.heads[-1]
 
-    def contains(self, head: str) -> bool:
-        """Whether the register once ended with this digest: what a judgement saw is still there."""
-        return head == ORIGIN or any(digest == head for _, digest in self._lines(_read(self._path)))
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Every digest that the register ever ended with, from that of nothing on: what a judgement saw is one."""
+        return (ORIGIN, *(digest for _, digest in self._lines(_read(self._path))))
+
+    def judged(self, model: str, text: str) -> None:
+        """Writes down what was judged, before anybody reads it."""
+        with self._locked() as (file, before):
+            self._append(file, before, "judgement", write_canonical(Judged(model, _sha256(text))))
+
+    def knows(self, model: str, text: str) -> bool:
+        """Whether just this was judged."""
+        own = Judged(model, _sha256(text))
+        return any(each == own for each, _ in self._lines(_read(self._path)))
 
     def register(self, found: Try) -> bool:
         """Add a try; false where the very same one stands there already. Another one under its name is refused."""
         with self._locked() as (file, text):
-            last = ORIGIN
-            for known, digest in self._lines(text):
-                last = digest
-                if known.name != found.name:
+            for known, _ in self._lines(text):
+                if not isinstance(known, Try) or known.name != found.name:
                     continue
                 if (known.settings, known.first_day, known.daily_returns) == (
                     found.settings,
@@ -128,12 +148,16 @@ class TrialRegister:
                 raise CrpbotError(
                     Code.ALREADY_EXISTS, f"{detail}; another try needs another name", reason="TRIAL_EXISTS"
                 )
-            body = write_canonical(found)
-            line = json.dumps({"before": last, "digest": _digest(last, body), "try": json.loads(body)}, sort_keys=True)
-            os.ftruncate(file, len(text.encode()))
-            os.pwrite(file, f"{line}\n".encode(), len(text.encode()))
-            os.fsync(file)
+            self._append(file, text, "try", write_canonical(found))
         return True
+
+    def _append(self, file: int, text: str, name: str, body: str) -> None:
+        """A line more, on the disk when this returns."""
+        last = ([ORIGIN] + [digest for _, digest in self._lines(text)])[-1]
+        line = json.dumps({"before": last, "digest": _digest(last, body), name: json.loads(body)}, sort_keys=True)
+        os.ftruncate(file, len(text.encode()))
+        os.pwrite(file, f"{line}\n".encode(), len(text.encode()))
+        os.fsync(file)
 
     @contextmanager
     def _locked(self) -> Iterator[tuple[int, str]]:
@@ -146,14 +170,16 @@ class TrialRegister:
         finally:
             os.close(file)
 
-    def _lines(self, text: str) -> Iterator[tuple[Try, str]]:
+    def _lines(self, text: str) -> Iterator[tuple[Try | Judged, str]]:
         last = ORIGIN
         for number, line in enumerate(text.splitlines(), start=1):
             try:
                 entry = json.loads(line)
-                body = json.dumps(entry["try"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+                name = "try" if "try" in entry else "judgement"
+                body = json.dumps(entry[name], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
                 is_sound = entry["before"] == last and entry["digest"] == _digest(last, body)
-                found = read_canonical(body, Try)
+                found: Try | Judged
+                found = read_canonical(body, Try) if name == "try" else read_canonical(body, Judged)
             except (ValueError, TypeError, KeyError) as error:
                 raise self._damaged(number, f"cannot be read ({type(error).__name__})") from None
             if not is_sound:
@@ -194,4 +220,8 @@ def _read(path: Path) -> str:
 
 
 def _digest(before: str, body: str) -> str:
-    return sha256(f"{before}\n{body}".encode()).hexdigest()
+    return _sha256(f"{before}\n{body}")
+
+
+def _sha256(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

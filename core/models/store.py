@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 from core.errors import Code, CrpbotError, unknown
+from core.market import interval_seconds
 from core.models.judgement import Judgement, Verdict, read_judgement
 from core.models.manifest import Kind, Manifest
 from core.models.manifest_text import write_manifest
@@ -108,6 +109,14 @@ def check_report(report: Report, manifest: Manifest) -> Judgement:
     learned_until = manifest.learned_until
     if found.model != manifest.version:
         raise _no_promotion(manifest, f"the gate report is of {found.model[:80]}")
+    minutes = manifest.horizon * interval_seconds(manifest.interval) // 60
+    if (found.kind, found.horizon_minutes) != (manifest.kind, minutes):
+        detail = f"it was judged as {found.kind[:20]} over {found.horizon_minutes} minutes, and looks {minutes} ahead"
+        raise _no_promotion(manifest, detail)
+    ruled = {ruling.symbol for ruling in found.rulings}
+    if ruled != set(manifest.symbols):
+        detail = f"it was judged on {', '.join(sorted(ruled))[:200]}, and knows {', '.join(manifest.symbols)}"
+        raise _no_promotion(manifest, detail)
     if found.verdict is not Verdict.PASS:
         raise _no_promotion(manifest, f"the gate's verdict is {found.verdict}: {found.sentence[:400]}")
     if found.first <= learned_until:
@@ -117,15 +126,25 @@ def check_report(report: Report, manifest: Manifest) -> Judgement:
 
 
 def check_champion(judgement: Judgement, manifest: Manifest, current: Manifest | None) -> None:
-    """Refuse a model that was never compared with the one of its market that decides by now."""
-    if (
-        current is None
-        or current.origin != manifest.origin
-        or current.version in {manifest.version, judgement.champion}
-    ):
+    """Refuse a model that was never compared with the one that decides by now, on all that this one decides."""
+    if current is None or current.version == manifest.version:
         return
-    against = judgement.champion or "none"
-    raise _no_promotion(manifest, f"by now {current.version} decides, and it was judged against {against}")
+    if current.origin != manifest.origin:
+        why = f"{current.version} decides, which learned on {current.origin}, and this one learned on {manifest.origin}"
+        raise _no_promotion(manifest, f"{why}: they were never compared", remedy=demotion(slot_of(current)))
+    orphans = [symbol for symbol in current.symbols if symbol not in manifest.symbols]
+    if orphans:
+        why = f"{current.version} decides, also on {', '.join(orphans)}, where nobody would after it"
+        raise _no_promotion(manifest, why, remedy=demotion(slot_of(current)))
+    if judgement.champion != current.version:
+        against = judgement.champion or "none"
+        raise _no_promotion(manifest, f"by now {current.version} decides, and it was judged against {against}")
+
+
+def demotion(slot: Slot) -> str:
+    """The command that takes a model out of service."""
+    symbol = "" if slot.subject == EVERY_COIN else f" --symbol {slot.subject}"
+    return f"crpbot demote{symbol} --model-type {slot.kind}"
 
 
 def check_replacement(earlier: Manifest, later: Manifest) -> None:
@@ -145,10 +164,10 @@ def check_replacement(earlier: Manifest, later: Manifest) -> None:
         )
 
 
-def _no_promotion(manifest: Manifest, why: str) -> CrpbotError:
+def _no_promotion(manifest: Manifest, why: str, *, remedy: str = "crpbot evaluate") -> CrpbotError:
     return CrpbotError(
         Code.FAILED_PRECONDITION,
-        f"{manifest.version} is not promoted: {why}; remedy: crpbot evaluate",
+        f"{manifest.version} is not promoted: {why}; remedy: {remedy}",
         reason="GATE_NOT_PASSED",
     )
 

@@ -79,18 +79,19 @@ def try_of(name: str, at: datetime, returns: Floats) -> Trial:
     return Trial(name, at, found[0], len(returns))
 
 
-def deflate(returns: Floats, trials: Sequence[Trial]) -> Deflated | None:
+def deflate(returns: Floats, trials: Sequence[Trial], *, least_variance: float = 0.0) -> Deflated | None:
     """How sure the skill behind daily returns is after so many trials (the one that is judged among them).
 
     Autocorrelation is corrected as in `sharpe`. None below MIN_DAYS days or without any move. With one trial, or none,
-    nothing is deflated.
+    nothing is deflated. `least_variance` is what the trials' ratios vary by at least: idle ones have the ratio 0 and
+    would make the sample narrower than luck is.
     """
     found = _shape(returns)
     if found is None:
         return None
     sharpe, skewness, kurtosis = found
     ratios = np.array([trial.daily_sharpe for trial in trials])
-    variance = float(ratios.var(ddof=1)) if len(ratios) > 1 else 0.0
+    variance = max(float(ratios.var(ddof=1)), least_variance) if len(ratios) > 1 else 0.0
     count = max(len(trials), 1)
     size = len(returns)
     sure = probabilistic_sharpe(sharpe, size=size, skewness=skewness, kurtosis=kurtosis)

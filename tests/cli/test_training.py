@@ -14,11 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.training_terms import house_terms
 from core.adapters.model_folder import ModelFolder
 from core.errors import CrpbotError
 from core.models.manifest import Manifest
-from tests.core.model_cases import make_model, passing
+from tests.core.model_cases import AT, make_model, passing
 from tests.core.recordings import START_MS, make_rows, save
+from training.trial_register import TrialRegister, Try, name_try
 
 # Eight days, one pass, a network of four: whether the parts fit together, not how well it learns.
 SMALL = ["--days", "8", "--epochs", "1", "--hidden", "4"]
@@ -61,7 +63,7 @@ def command_takes(line: str) -> bool:
 
 
 def tries(folder: Path) -> int:
-    return len((folder / "data/models/trials.jsonl").read_text().splitlines())
+    return len(TrialRegister(folder / "data/models/trials.jsonl").tries())
 
 
 def test_a_training_ends_with_a_verdict_a_page_and_the_next_command(folder: Path) -> None:
@@ -212,6 +214,26 @@ def test_a_walk_forward_judges_one_span_after_the_other(folder: Path) -> None:
     assert walk["total"]["accuracy"][3] == sum(counts)
 
 
+def test_a_walk_forward_counts_as_a_try_with_each_of_its_settings(folder: Path) -> None:
+    words = ("walk-forward", "--folds", "2", "--hidden", "4", "--days", "16")
+    first = ask(*words, "--epochs", "1")
+    assert ask(*words, "--epochs", "1") == first
+    assert tries(folder) == 1, "to walk the same way twice is one try"
+    ask(*words, "--epochs", "2")
+    ask(*words, "--epochs", "1", "--stride", "20")
+    found = TrialRegister(folder / "data/models/trials.jsonl").tries(
+        kind="lstm", symbol="BTC-USD", origin="synthetic-7-edge"
+    )
+    assert [(each.settings["epochs"], each.settings["stride"]) for each in found] == [
+        ("1", "15"),
+        ("2", "15"),
+        ("1", "20"),
+    ]
+    asked = ("folds", "hidden", "seed", "model", "threshold")
+    assert [found[0].settings[name] for name in asked] == ["2", "4", "7", "walk-forward", "0.65"]
+    assert len(found[0].settings["candles"]) == 64
+
+
 def test_an_agent_is_trained_and_judged_by_the_same_gate(folder: Path) -> None:
     (row,) = ask("train", "ppo", "--steps", "40000", "--days", "30")
     assert (row["kind"], row["verdict"]) == ("ppo", "insufficient")
@@ -228,16 +250,40 @@ def test_the_table_says_verdict_report_and_next(folder: Path) -> None:
     assert "windows/s" in done.stderr, "progress is told"
 
 
-def keep(folder: Path, **facts: Any) -> Manifest:
-    """A model that nobody trained, kept with a report that says pass."""
-    manifest, blob = make_model(data_hash="1" * 64)
+def keep(folder: Path, *, entries: Row | None = None, **facts: Any) -> Manifest:
+    """A model that nobody trained, tried and judged beside all that was, with a report that says pass."""
+    manifest, blob = make_model(data_hash="1" * 64, **entries or {})
     store = folder / "data/models"
     ModelFolder(store).save(manifest, blob)
-    report = passing(manifest, trials=0, **facts)
-    (store / "reports").mkdir(exist_ok=True)
+    register = TrialRegister(store / "trials.jsonl")
+    for symbol in manifest.symbols:
+        register.register(make_try(manifest, symbol))
+    write(folder, manifest, **facts)
+    register.judged(manifest.version, (store / f"reports/{manifest.version}.json").read_text())
+    return manifest
+
+
+def make_try(manifest: Manifest, symbol: str) -> Try:
+    settings = {"origin": manifest.origin, "model": manifest.version}
+    name = name_try(manifest.kind, symbol, settings)
+    return Try(name, manifest.kind, symbol, AT, settings, "2026-01-01", (0.01, -0.01))
+
+
+def write(folder: Path, manifest: Manifest, **facts: Any) -> None:
+    """A report by the house's terms, as the gate would write it now."""
+    store = folder / "data/models"
+    terms = house_terms()
+    said = {
+        "trials": len(TrialRegister(store / "trials.jsonl").tries()),
+        "register_head": TrialRegister(store / "trials.jsonl").head,
+        "threshold": terms.threshold,
+        "round_trip_fraction": terms.round_trip,
+        "stake_fraction": terms.stake,
+    }
+    report = passing(manifest, **said | facts)
+    (store / "reports").mkdir(parents=True, exist_ok=True)
     for suffix, content in (("json", report.facts), ("html", report.page)):
         (store / f"reports/{manifest.version}.{suffix}").write_text(content)
-    return manifest
 
 
 def test_a_model_that_passed_is_promoted_and_demoted(folder: Path) -> None:
@@ -249,10 +295,59 @@ def test_a_model_that_passed_is_promoted_and_demoted(folder: Path) -> None:
     assert not (folder / "data/models/lstm_BTC-USD_promoted.pt").exists()
 
 
-def test_a_report_that_counts_another_register_promotes_nothing(folder: Path) -> None:
-    manifest = keep(folder, register_head="f" * 64)
-    assert "judge it again" in refusal("promote", manifest.version)
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"register_head": "f" * 64}, "now 1 are registered"),
+        ({"threshold": 0.9}, "judged by other terms (threshold, costs, stake: (0.9, "),
+        ({"round_trip_fraction": 0.0}, "judged by other terms"),
+        ({"stake_fraction": 0.01}, "judged by other terms"),
+        ({"kind": "ppo"}, "it was judged as ppo over 15 minutes, and looks 15 ahead"),
+        ({"horizon_minutes": 5}, "it was judged as lstm over 5 minutes, and looks 15 ahead"),
+    ],
+    ids=["another register", "threshold", "costs", "stake", "kind", "horizon"],
+)
+def test_a_report_of_another_question_promotes_nothing(facts: Row, words: str, folder: Path) -> None:
+    manifest = keep(folder, **facts)
+    assert words in refusal("promote", manifest.version)
     assert not list((folder / "data/models").glob("*_promoted.pt"))
+
+
+def test_a_report_that_was_changed_by_hand_promotes_nothing(folder: Path) -> None:
+    manifest = keep(folder)
+    report = folder / f"data/models/reports/{manifest.version}.json"
+    facts = json.loads(report.read_text())
+    report.write_text(json.dumps({**facts, "sentence": "better still"}))
+    said = refusal("promote", manifest.version)
+    assert "has a report that is not the one that the gate wrote" in said
+    assert f"`crpbot evaluate --model {manifest.version}`" in said
+    report.unlink()
+    write(folder, manifest, register_head=facts["register_head"])
+    assert ask("promote", manifest.version)["version"] == manifest.version
+
+
+def test_a_model_that_was_never_tried_is_not_promoted(folder: Path) -> None:
+    manifest, blob = make_model(data_hash="1" * 64)
+    ModelFolder(folder / "data/models").save(manifest, blob)
+    write(folder, manifest)
+    assert "stands in no line of the register of tries" in refusal("promote", manifest.version)
+
+
+def test_tries_that_were_forgotten_stop_every_further_judgement(folder: Path) -> None:
+    (row,) = ask("train", "lstm", *SMALL)
+    register, report = folder / "data/models/trials.jsonl", Path(row["report"]).with_suffix(".json")
+    whole = register.read_bytes()
+    for rest in (None, b""):
+        register.unlink() if rest is None else register.write_bytes(rest)
+        for words in (("evaluate",), ("train", "lstm", *SMALL), ("walk-forward", *SMALL)):
+            said = refusal(*words)
+            assert str(report) in said
+            assert "data/models/trials.jsonl no longer has" in said
+        assert tries(folder) == 0
+    register.write_bytes(whole)
+    ask("evaluate", status=1)
+    report.write_text("half a rep")
+    assert f"{report} cannot be read (JSONDecodeError)" in refusal("evaluate")
 
 
 def test_the_promoted_model_is_the_one_to_beat(folder: Path) -> None:
@@ -266,6 +361,20 @@ def test_the_promoted_model_is_the_one_to_beat(folder: Path) -> None:
     (none,) = [each for each in other["rulings"] if each["rule"] == "champion"]
     assert none["outcome"] == "not_applicable", "a model of another market says nothing here"
     assert "these are not the candles" in refusal("evaluate", "--model", "promoted")
+
+
+@pytest.mark.parametrize("damage", ["features", "weights"])
+def test_a_model_that_decides_and_cannot_be_opened_stops_a_training_before_it_begins(folder: Path, damage: str) -> None:
+    manifest = keep(folder, entries={"fingerprint": "0" * 64} if damage == "features" else {})
+    ask("promote", manifest.version)
+    if damage == "weights":
+        (folder / "data/models/lstm_BTC-USD_promoted.pt").resolve().write_bytes(b"x")
+    said = refusal("train", "lstm", *SMALL)
+    assert "decides and cannot be opened" in said
+    assert said.endswith("first `crpbot demote --symbol BTC-USD --model-type lstm`")
+    assert not (folder / "data/models/runs").exists(), "nothing was begun"
+    ask("demote")
+    ask("train", "lstm", *SMALL)
 
 
 @pytest.mark.slow

@@ -11,14 +11,20 @@ import pytest
 
 from core.adapters.model_folder import ModelFolder
 from core.errors import Code, CrpbotError
-from core.models.judgement import Verdict
+from core.models.judgement import Verdict, read_judgement
 from core.models.manifest import Kind
 from core.models.manifest_text import write_manifest
 from core.models.scaler import Scaler
 from core.models.store import EVERY_COIN, ModelStore, Report, Slot
 from core.models.weights import decode
-from tests.core.model_cases import AT, make_model, passing
+from tests.core.model_cases import AT, DAY, make_model, passing
 from tests.core.model_stores import BETTER, BTC, NEW, NEW_BLOB, OLD, OLD_BLOB, make_store, promoted
+
+
+def _ruled(*symbols: str) -> Report:
+    """A report of the new model with rulings on these coins."""
+    rulings = read_judgement(passing(NEW).facts).rulings
+    return passing(NEW, rulings=tuple(replace(each, symbol=symbol) for symbol in symbols for each in rulings))
 
 
 @pytest.fixture
@@ -96,6 +102,38 @@ def test_a_model_that_was_not_compared_with_the_one_that_decides_is_refused(stor
     store.promote(NEW.version, passing(NEW))
 
 
+def test_a_model_of_another_market_replaces_nobody_unasked(store: ModelFolder) -> None:
+    real, blob = make_model(seed=3, origin="coinbase")
+    store.save(real, blob)
+    words = f"{OLD.version} decides, which learned on synthetic-7-edge, and this one learned on coinbase"
+    for champion in (None, OLD.version):
+        with pytest.raises(CrpbotError, match=words) as caught:
+            store.promote(real.version, passing(real, champion=champion))
+        assert caught.value.detail.endswith("remedy: crpbot demote --symbol BTC-USD --model-type lstm")
+    assert promoted(store) == OLD.version
+    store.demote(BTC)
+    store.promote(real.version, passing(real))
+    assert promoted(store) == real.version
+
+
+def test_a_model_that_knows_fewer_coins_leaves_none_without_a_model(store: ModelFolder) -> None:
+    wide, wide_blob = make_model(Kind.TRANSFORMER, 1)
+    narrow, blob = make_model(Kind.TRANSFORMER, 2, symbols=("BTC-USD",), created_at=AT + 9 * DAY)
+    store.save(wide, wide_blob)
+    store.save(narrow, blob)
+    store.promote(wide.version, passing(wide))
+    with pytest.raises(CrpbotError, match=f"{wide.version} decides, also on ETH-USD, where nobody would") as caught:
+        store.promote(narrow.version, passing(narrow, champion=wide.version))
+    assert caught.value.detail.endswith("remedy: crpbot demote --model-type transformer")
+    store.demote(Slot(Kind.TRANSFORMER, EVERY_COIN))
+    store.promote(narrow.version, passing(narrow))
+    store.demote(Slot(Kind.TRANSFORMER, EVERY_COIN))
+    store.promote(narrow.version, passing(narrow))
+    with pytest.raises(CrpbotError, match=f"by now {narrow.version} decides"):
+        store.promote(wide.version, passing(wide))
+    store.promote(wide.version, passing(wide, champion=narrow.version))
+
+
 def test_the_way_back_needs_only_the_report_of_then(store: ModelFolder) -> None:
     with pytest.raises(CrpbotError, match=r"\.gate\.json is missing"):
         store.restore(NEW.version)
@@ -110,10 +148,24 @@ def test_the_way_back_needs_only_the_report_of_then(store: ModelFolder) -> None:
         (passing(OLD), f"the gate report is of {OLD.version}"),
         (passing(NEW, verdict=Verdict.FAIL), "judgement: says fail, its rulings say pass"),
         (passing(NEW, first=AT), "it was judged from 2026-01-01 00:00 on, and learned until 2026-01-03 21:36"),
+        (passing(NEW, kind="ppo"), "it was judged as ppo over 15 minutes, and looks 15 ahead"),
+        (passing(NEW, horizon_minutes=5), "it was judged as lstm over 5 minutes, and looks 15 ahead"),
+        (_ruled("ETH-USD"), "it was judged on ETH-USD, and knows BTC-USD"),
+        (_ruled("BTC-USD", "ETH-USD"), "it was judged on BTC-USD, ETH-USD, and knows BTC-USD"),
         (Report("{}", ""), "judgement: is no judgement"),
         (Report("", ""), "judgement: is no judgement"),
     ],
-    ids=["another model's", "forged verdict", "on known candles", "no fields", "empty"],
+    ids=[
+        "another model's",
+        "forged verdict",
+        "on known candles",
+        "another kind",
+        "another horizon",
+        "another coin",
+        "one coin too many",
+        "no fields",
+        "empty",
+    ],
 )
 def test_without_a_passing_report_of_just_this_model_nothing_is_promoted(
     report: Report, words: str, store: ModelFolder

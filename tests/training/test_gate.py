@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -127,6 +128,25 @@ def test_more_tries_make_luck_larger(tmp_path: Path) -> None:
     assert ruling_on(found, RuleName.DEFLATED_SHARPE).value < alone.value
     compared = ruling_on(found, RuleName.OVERFITTING)
     assert (compared.outcome, compared.n) == (Outcome.PASS, 9)
+
+
+@pytest.mark.parametrize("before", [(), (-3.0, 3.0), (-0.5,)], ids=["alone", "beside wild ones", "beside a loss"])
+def test_tries_that_never_traded_do_not_make_luck_smaller(tmp_path: Path, before: tuple[float, ...]) -> None:
+    register = TrialRegister(tmp_path / "trials.jsonl")
+    candidate = Candidate("lstm-1", "lstm", (SKILLED,), {})
+    (own,) = record(candidate, TERMS, at=AT)
+    days = np.random.default_rng(3).normal(size=len(own.daily_returns))
+    for number, drift in enumerate(before):
+        register.register(replace(own, name=f"wild-{number}", daily_returns=tuple(0.01 * (days + drift))))
+    register.register(own)
+    told = []
+    for number in range(12):
+        told.append(ruling_on(judge(candidate, TERMS, register=register, at=AT), RuleName.DEFLATED_SHARPE))
+        register.register(replace(own, name=f"idle-{number}", daily_returns=(0.0,) * len(days)))
+    sure = [each.value for each in told]
+    assert [each.n for each in told] == list(range(len(before) + 1, len(before) + 13))
+    assert sure == sorted(sure, reverse=True)
+    assert sure[-1] < sure[0]
 
 
 def test_the_best_of_many_coins_is_not_chosen_rightly(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core.errors import CrpbotError
 from core.models.lstm import Config as Architecture
@@ -17,6 +18,7 @@ from core.models.weights import decode
 from tests.training.made_up import make_dataset, shuffle_labels
 from training import lstm
 from training.checkpoint import METRICS
+from training.feed import score
 from training.identity import name_job
 from training.lstm import Config, learn
 from training.runs import RESUME, Here, Interrupted, Job, Place, Progress, Where, launch
@@ -78,7 +80,13 @@ def test_the_manifest_vouches_for_the_weights(undisturbed: Run) -> None:
 def test_the_best_weights_are_kept_and_not_the_last(tmp_path: Path) -> None:
     wild = replace(QUICK, epochs=3, learning_rate=0.3)
     run = lstm.train(wild, DATASET, root=tmp_path)
-    assert run.manifest.metrics["stop_loss"] == min(row["stop_loss"] for row in run.history)
+    losses = [row["stop_loss"] for row in run.history]
+    assert losses[-1] > min(losses) + 1e-3, "the last epoch was not the best"
+    rows = DATASET.stop.rows
+    logits = score(decode(run.manifest, run.blob), torch.from_numpy(DATASET.features), rows, DATASET.window)
+    told = float(binary_cross_entropy_with_logits(logits, torch.from_numpy(DATASET.up[rows])))
+    assert told == pytest.approx(min(losses), abs=1e-6)
+    assert run.manifest.metrics["stop_loss"] == min(losses)
 
 
 def test_it_ends_when_the_held_out_loss_no_longer_falls(tmp_path: Path) -> None:
@@ -155,6 +163,26 @@ def test_another_training_under_the_same_name_is_refused(tmp_path: Path) -> None
     lstm.train(replace(QUICK, epochs=1), DATASET, root=tmp_path, name="mine")
     with pytest.raises(CrpbotError, match="give this one another name"):
         lstm.train(replace(QUICK, epochs=1, batch=64), DATASET, root=tmp_path, name="mine")
+
+
+def test_a_run_that_still_goes_on_is_not_begun_a_second_time(tmp_path: Path) -> None:
+    job = name_job(Kind.LSTM, QUICK, DATASET, root=tmp_path)
+
+    def meanwhile(_dataset: object, place: Place) -> None:
+        with pytest.raises(CrpbotError, match=f"run {job.name} is still going on in another process"):
+            lstm.train(QUICK, DATASET, root=tmp_path)
+        assert not list(job.folder.glob("*.jsonl")), "the second one has written nothing"
+        assert place.restore() is None
+        place.keep({}, ())
+
+    launch(meanwhile, DATASET, job)
+    lstm.train(replace(QUICK, epochs=1), DATASET, root=tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_learned(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(CrpbotError, match=r"cannot be written to .*runs/mine: Not a directory; make room"):
+        lstm.train(QUICK, DATASET, root=tmp_path / "runs", name="mine")
 
 
 @pytest.mark.parametrize("name", ["", "../mine", "a b", "x" * 65])

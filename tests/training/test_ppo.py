@@ -11,10 +11,10 @@ from core.errors import CrpbotError
 from core.models.observation import observe_flat
 from tests.training.agent_runs import SHORT_RUN, TINY, here, same_weights, taught, tiny_ground
 from tests.training.planted import TERMS, make_course, plant_course
-from training.agent_run import Ground
+from training.agent_run import CHECKED, Ground
 from training.execution import Course, Execution
 from training.ppo import advantages, collect, forecast, improve, new_policy
-from training.rivals import compare
+from training.rivals import act_greedily, compare, draw_apart, play
 
 
 def flat_course() -> Course:
@@ -53,9 +53,18 @@ def test_where_nothing_can_be_foreseen_it_stops_paying_for_trades_and_earns_noth
 
 
 def test_the_best_agent_on_held_out_candles_is_kept_not_the_last(tmp_path: Path) -> None:
-    state = taught(TINY, tiny_ground(), here(tmp_path))
+    ground, restless = tiny_ground(), replace(TINY, seed=3, learning_rate=0.05, check_every=2)
+    state = taught(restless, ground, here(tmp_path))
+    agent = new_policy(restless)
+    agent.load_state_dict(state["best"])
+    assert ground.held_out is not None
 
-    assert state["best_earned"] == max(row["held_out"] for row in state["history"] if "held_out" in row)
+    earned = play(ground.held_out, TERMS, act_greedily(agent), draw_apart(ground.held_out, CHECKED)).earned.mean()
+
+    told = [row["held_out"] for row in state["history"] if "held_out" in row]
+    assert told[-1] < max(told) - 0.1, "the last agent was not the best"
+    assert earned == pytest.approx(max(told))
+    assert state["best_earned"] == max(told)
 
 
 def test_another_seed_learns_other_weights(tmp_path: Path) -> None:

@@ -103,7 +103,25 @@ def test_lines_cut_off_at_the_end_are_found_by_who_saw_them(path: Path) -> None:
         register.register(make_try(number))
         heads.append(register.head)
     path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:2]))
-    assert [register.contains(head) for head in (ORIGIN, *heads)] == [True, True, True, False]
+    assert register.heads == (ORIGIN, *heads[:2])
+
+
+def test_a_judgement_is_known_by_each_of_its_letters(path: Path) -> None:
+    register = TrialRegister(path)
+    register.register(make_try(1))
+    register.judged("lstm-1", "pass")
+    register.register(make_try(2))
+    assert [register.knows(*words) for words in (("lstm-1", "pass"), ("lstm-1", "pass "), ("lstm-2", "pass"))] == [
+        True,
+        False,
+        False,
+    ]
+    assert register.tries() == (make_try(1), make_try(2)), "a judgement is no try"
+    lines = path.read_text().splitlines()
+    assert len(lines) == len(register.heads) - 1 == 3
+    path.write_text("\n".join([lines[0], lines[1].replace("lstm-1", "lstm-2"), lines[2]]) + "\n")
+    with pytest.raises(CrpbotError, match="line 2"):
+        register.knows("lstm-2", "pass")
 
 
 def test_whatever_a_crash_left_of_a_line_is_replaced_by_the_next_try(path: Path) -> None:

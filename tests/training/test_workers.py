@@ -67,7 +67,8 @@ def test_two_workers_have_the_loss_curve_of_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(losses(both.history), losses(alone.history), rtol=0, atol=TOLERANCE)
     assert both.manifest.metrics["test_accuracy"] == alone.manifest.metrics["test_accuracy"]
     assert len((tmp_path / "two" / both.manifest.run / METRICS).read_text().splitlines()) == QUICK.epochs
-    assert all(isinstance(each, Progress) for each in heard)
+    assert heard, "progress comes back from the workers"
+    assert all(isinstance(each, Progress) and each.total == heard[0].total for each in heard)
     assert children() == before, "nothing of the cluster stays behind"
 
 

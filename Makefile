@@ -80,9 +80,11 @@ test: .venv/.installed-dev .venv/.installed-torch ## every test but the slow one
 smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds
 	@$(PYTEST) -m smoke
 
+# Ray reads how it authenticates once in a process: the training jobs, which start a cluster, have one of their own
 slow: .venv/.installed-dev .venv/.installed-torch ## the tests that take minutes; those that count seconds or start Ray have both cores
 	@$(PYTEST) -n 2 -m "slow and not serve and not alone" --durations=10
-	@$(PYTEST) -m "slow and (serve or alone)" --durations=10
+	@$(PYTEST) -m "slow and (serve or alone)" --ignore=tests/training --durations=10
+	@$(PYTEST) -m "slow and (serve or alone)" tests/training
 
 accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=5000 (RECORD=yes: for the docs)
 	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) \

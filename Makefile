@@ -5,9 +5,12 @@ BIN := .venv/bin
 STEP := scripts/step
 PYTEST := $(BIN)/python -m pytest
 
+# What was compiled is kept: else each process, and Ray starts twenty, compiles everything it imports anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-dry run-bot setup sync torch lock fmt lint test unit smoke slow bench loadtest accuracy protos docs clean train rl gate
+.PHONY: help run run-dry run-bot setup sync torch lock fmt lint test test-computing test-ray coverage unit smoke slow slow-computing slow-serving slow-training bench loadtest accuracy protos docs clean train rl gate
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,8 +56,8 @@ sync: .venv/bin/pip ## reinstall exactly what the locks say
 
 torch: .venv/.installed-torch ## install torch for the models (CUDA=yes takes the CUDA build on a machine without a GPU)
 
-train: torch ## train a coin's model and judge it: make train COIN=BTC EPOCHS=15 (DAYS=730 for two years, DATA=FOLDER for files)
-	@$(BIN)/crpbot train lstm --coin $(or $(COIN),BTC) --epochs $(or $(EPOCHS),15) \
+train: torch ## train a coin's model and judge it: make train COIN=BTC EPOCHS=15 (DAYS=730 for two years, PRESET=original, DATA=FOLDER)
+	@$(BIN)/crpbot train lstm --coin $(or $(COIN),BTC) --epochs $(or $(EPOCHS),15) --preset $(or $(PRESET),fast) \
 		$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) $(if $(DATA),--data $(DATA))
 
 rl: torch ## train the execution agent and judge it: make rl STEPS=8000000 COIN=BTC
@@ -70,21 +73,43 @@ lint: .venv/.installed-dev .venv/.installed-torch ## style, types, contract
 	@$(STEP) "mypy" $(BIN)/mypy
 	@$(STEP) "buf lint" $(BIN)/buf lint
 
-unit: .venv/.installed-dev .venv/.installed-torch ## tests without Ray, under a minute; accuracy and smoke have verbs of their own
+unit: .venv/.installed-dev .venv/.installed-torch ## tests without Ray; accuracy and smoke have verbs of their own
 	@$(PYTEST) -n 2 -m "not slow and not serve and not smoke" --ignore=tests/accuracy
 
+# The tests of Ray keep two thirds of one core busy, so they run beside the others. Of two test processes at a time one
+# prints as it goes and the other, in one piece, when it has ended; both run to their ends though one may fail.
+WHEN_ENDED = log=$$(mktemp); $(1) >"$$log" 2>&1; status=$$?; cat "$$log"; rm -f "$$log"; exit $$status
+
 test: .venv/.installed-dev .venv/.installed-torch ## every test but the slow ones, one Ray for the whole run
+	@$(MAKE) --no-print-directory -j2 test-computing test-ray
+
+test-computing:
+	@$(PYTEST) -n 2 -m "not slow and not serve"
+
+test-ray:
+	@$(call WHEN_ENDED,$(PYTEST) -m "serve and not slow" tests/serving --durations=10)
+
+coverage: .venv/.installed-dev .venv/.installed-torch ## the same but for Ray, and which lines nobody ran; half as long again
 	@$(PYTEST) -n 2 -m "not slow and not serve" --cov --cov-report=term:skip-covered
-	@$(PYTEST) -m "serve and not slow"
 
 smoke: .venv/.installed-dev ## five minutes of market end to end, in seconds
 	@$(PYTEST) -m smoke
 
+slow: .venv/.installed-dev .venv/.installed-torch ## the tests that take minutes; those that count seconds come last, alone
+	@$(MAKE) --no-print-directory -j3 slow-computing slow-serving slow-training
+	@$(PYTEST) -m "slow and alone" tests/serving tests/loadtests --durations=10
+	@$(PYTEST) -m "slow and alone" tests/training --durations=10
+
+# two processes that compute beside two that wait for Ray more than they compute
+slow-computing:
+	@$(PYTEST) -n 2 -m "slow and not serve and not waits and not alone" --durations=10
+
+slow-serving:
+	@$(call WHEN_ENDED,$(PYTEST) -m "slow and (serve or waits) and not alone" tests/serving --durations=10)
+
 # Ray reads how it authenticates once in a process: the training jobs, which start a cluster, have one of their own
-slow: .venv/.installed-dev .venv/.installed-torch ## the tests that take minutes; those that count seconds or start Ray have both cores
-	@$(PYTEST) -n 2 -m "slow and not serve and not alone" --durations=10
-	@$(PYTEST) -m "slow and (serve or alone)" --ignore=tests/training --durations=10
-	@$(PYTEST) -m "slow and (serve or alone)" tests/training
+slow-training:
+	@$(call WHEN_ENDED,$(PYTEST) -m "slow and (serve or waits) and not alone" tests/training --durations=10)
 
 accuracy: .venv/.installed-dev ## the theories against their ground truth: make accuracy SEED=1 N=5000 (RECORD=yes: for the docs)
 	@$(if $(SEED),ACCURACY_SEED=$(SEED)) $(if $(N),ACCURACY_N=$(N)) \
@@ -96,10 +121,16 @@ bench: .venv/.installed-bench torch ## measure: theories against libraries, gate
 	@$(BIN)/python -m bench.fetch
 	@$(BIN)/python -m bench.analyze
 	@$(BIN)/python -m bench.signals
+	@$(BIN)/python -m bench.signals --mode ray --models
+	@$(BIN)/python -m bench.swap
+	@$(BIN)/python -m bench.kills
 	@$(BIN)/python -m bench.races
 	@$(BIN)/python -m bench.gateway
+	@$(BIN)/python -m bench.dataset
 	@$(BIN)/python -m bench.networks
+	@$(BIN)/python -m bench.models
 	@$(BIN)/python -m bench.training
+	@$(BIN)/python -m bench.presets
 	@$(BIN)/python -m bench.ppo
 
 gate: torch ## try to fool the promotion gate: searches on noise, models on a planted edge (minutes)

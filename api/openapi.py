@@ -45,7 +45,8 @@ def describe_operation(operation: Operation) -> dict[str, Any]:
     """How one operation stands in the document, beside what FastAPI knows of it."""
     media_type = "text/event-stream" if operation.streams else "application/json"
     words = "The answers, one an event" if operation.streams else "The answer"
-    answer = {"200": {"description": words, "content": _content(operation.answer, media_type)}}
+    page = {} if operation.page is None else {"text/html": {"schema": {"type": "string"}}}
+    answer = {"200": {"description": words, "content": {**_content(operation.answer, media_type), **page}}}
     extra: dict[str, Any] = {"responses": answer, "parameters": list(_parameters(operation))}
     if operation.verb == "POST":
         extra["requestBody"] = {"required": True, "content": _content(operation.request)}

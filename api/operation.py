@@ -55,6 +55,7 @@ class Operation:
     streams: bool = False
     patience_seconds: float | None = None  # how long a caller waits who does not say; None: as the server is set
     memory: Memory | None = None  # what is kept under a call's key; None: the answer
+    page: str | None = None  # the field of the answer that a browser is given as a page of HTML
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 `python -m bench.fetch` downloads from the fake exchange, in a process of its own, over HTTP on the loopback: the whole
 way from the socket to the Parquet file, at the rate of the settings and at five times that. Then from a source that
-answers at once: what the same way can do without a limit, and its peak memory.
+answers at once: what the same way can do without a limit, and its peak memory. Last how long the gate alone takes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> int:
         print(seconds, _peak_mebibytes())
         return 0
     rounds, seconds = (1, 4.0) if options.quick else (3, 24.0)
-    figures = [*_measure_rates(rounds, seconds), *_measure_memory(rounds)]
+    figures = [*_measure_rates(rounds, seconds), *_measure_memory(rounds), _measure_gate(rounds)]
     print_figures(figures, title="a download of one-minute candles, from the socket to the Parquet file")
     if options.json:
         write_figures(figures, options.json)
@@ -107,6 +107,25 @@ def _measure_memory(rounds: int) -> list[Figure]:
         Figure("more for two years", "MiB", more, at_most(32.0)),
         Figure("candles a second without a limit", "/s", tuple(TWO_YEARS * 1_440 / took for took, _ in long)),
     ]
+
+
+def _measure_gate(rounds: int) -> Figure:
+    """Two years of good candles, looked through for every defect that there is."""
+    import numpy as np
+
+    from core.gate import RawCandles, examine
+
+    async def read() -> list[RawCandles]:
+        end_ms = START_MS + TWO_YEARS * DAY_MS
+        return [page async for page in _Instant().history("BTC-USD", "1m", START_MS, end_ms)]
+
+    raw = RawCandles(*(np.concatenate(column) for column in zip(*asyncio.run(read()), strict=True)))
+    took = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        examine(raw, symbol="BTC-USD", interval="1m", now_ms=START_MS + TWO_YEARS * DAY_MS)
+        took.append(time.perf_counter() - begun)
+    return Figure("two years of candles through the gate", "s", tuple(took), at_most(1.0))
 
 
 def _in_a_process(days: int) -> tuple[float, float]:

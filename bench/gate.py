@@ -28,6 +28,7 @@ from rich.table import Table
 from bench.figures import describe_machine
 from cli.training_candles import Place, read_coin
 from cli.training_judging import house_terms
+from core.adapters.files_folder import FolderFiles
 from core.models.calibration import fit_platt, log_odds
 from core.models.judgement import HOUSE, Judgement, Outcome, RuleName, Ruling, Verdict
 from core.models.lstm import UNIDIRECTIONAL
@@ -135,16 +136,16 @@ def show_rate(case: Case) -> list[bool]:
 
 
 def network_rows(networks: int, epochs: int, terms: Terms) -> Iterator[Row]:
-    """Small LSTMs on noise, and on the house's own edge the one that `crpbot train lstm` makes."""
+    """LSTMs of one direction on noise, and on the house's own edge the one that `make train` makes."""
     small = replace(FAST, epochs=epochs, architecture=UNIDIRECTIONAL)
     seeds = range(FIRST_NOISE, FIRST_NOISE + networks)
     runs = [train_alone(replace(small, seed=seed), read_dataset(seed, edge=False)) for seed in seeds]
     for cost, words in ((terms.round_trip, "with costs"), (0.0, "as if trading were free")):
         found = [search(run.scores, terms._replace(round_trip=cost)).judgement for run in runs]
-        yield _zero(f"noise, LSTM of {epochs} epochs, best of {len(SHARES)} thresholds, {words}", found)
+        yield _zero(f"noise, LSTM of one direction, {epochs} epochs, best of {len(SHARES)} thresholds, {words}", found)
     run = train_alone(FAST, read_dataset(FAST.seed, edge=True))
     passed = judge_alone(run, terms).verdict is Verdict.PASS
-    yield Row("planted edge, the LSTM of `crpbot train lstm`", int(passed), 1, "1", passed)
+    yield Row("planted edge, the LSTM of `make train`", int(passed), 1, "1", passed)
 
 
 def train_alone(config: Config, dataset: Dataset) -> Run:
@@ -179,7 +180,7 @@ def variants(dataset: Dataset, seed: int) -> Iterator[Scores]:
 def search(tried: Sequence[Scores], terms: Terms) -> Search:
     """Every variant at every threshold goes into the register; the one with the best Sharpe ratio is judged."""
     with TemporaryDirectory() as folder:
-        register = TrialRegister(Path(folder) / "trials.jsonl")
+        register = TrialRegister(FolderFiles(Path(folder)))
         best: tuple[float, Candidate, Terms] | None = None
         for number, scores in enumerate(tried):
             candidate = Candidate(f"variant-{number}", "searched", (scores,), {"variant": str(number)})
@@ -203,7 +204,7 @@ def judge_alone(run: Run, terms: Terms) -> Judgement:
     """The verdict on the only try."""
     candidate = Candidate(run.manifest.version, run.manifest.kind, run.scores, {"run": run.manifest.run})
     with TemporaryDirectory() as folder:
-        register = TrialRegister(Path(folder) / "trials.jsonl")
+        register = TrialRegister(FolderFiles(Path(folder)))
         for found in record(candidate, terms, at=AT):
             register.register(found)
         return judge(candidate, terms, register=register, at=AT)

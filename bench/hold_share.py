@@ -1,12 +1,14 @@
 """How often the rule says HOLD, and what following it was worth: equal weights on the synthetic market.
 
 python -m bench.hold_share            # 342 slots of three symbols, about 20 s
+python -m bench.hold_share --edge     # the same slots of the market with the planted edge, which is served by default
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -36,9 +38,9 @@ class Slot(NamedTuple):
     move: float
 
 
-def read_slots() -> list[Slot]:
+def read_slots(*, edge: bool = False) -> list[Slot]:
     """Every slot of every symbol; the theories that learn were fitted on candles before all of them."""
-    market = SyntheticMarket(SEED)
+    market = SyntheticMarket(SEED, edge=edge)
     count = HISTORY_CANDLES + WINDOW + (SLOTS - 1) * STEP + HORIZON
     series = asyncio.run(market.latest(SYMBOLS, "5m", count, now_ms=milliseconds(END)))
     return [slot for candles in series for slot in _read_symbol(candles, market.identity)]
@@ -79,4 +81,4 @@ def _share_held(found: Sequence[Weighing], threshold: float) -> float:
 
 
 if __name__ == "__main__":
-    show(read_slots())
+    show(read_slots(edge="--edge" in sys.argv[1:]))

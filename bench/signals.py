@@ -1,14 +1,17 @@
 """How long a decision takes through the whole way, and a risk check: all theories, the rule, SQLite.
 
-`python -m bench.signals [--mode ray|inprocess|both] [--calls 100] [--json FILE]`: a server of its own on the synthetic
-market over REST, one caller in a closed loop; the risk check also with sixteen callers. Time of a language model comes
-on top and is not in these figures.
+`python -m bench.signals [--mode ray|inprocess|both] [--models] [--calls 100] [--json FILE]`: a server of its own on the
+synthetic market over REST, one caller in a closed loop; the risk check also with sixteen callers. With `--models` an
+LSTM and an agent for each symbol and a Transformer for all of them, of real size, are asked beside the theories, and
+three strategies are decided and stored. Time of a language model comes on top and is not in these figures; what its
+client adds to it is told by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import tempfile
 import time
@@ -29,6 +32,7 @@ BUSY: Final = 16  # callers at once
 WARM_SECONDS: Final = 1.0
 SECONDS: Final = 5.0
 ROUNDS: Final = 3
+QUESTIONS: Final = 200
 # Limits so wide, and accounts so many, that no decision of the run is refused before it is read.
 WIDE: Final = {"MAX_SIGNALS_PER_HOUR": "60", "CRPBOT__RISK__RISK_PERCENT": "0.01"}
 CALLS_AN_ACCOUNT: Final = 5
@@ -39,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.signals", description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("ray", "inprocess", "both"), default="both")
     parser.add_argument("--calls", type=int, default=100, help="calls for one symbol; a third as many for ten")
+    parser.add_argument("--models", action="store_true", help="with a full set of models beside the theories")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     chosen = parser.parse_args()
     os.environ.update(WIDE)
@@ -46,29 +51,40 @@ def main() -> None:
     figures: list[Figure] = []
     for mode in modes:
         with tempfile.TemporaryDirectory(prefix="crpbot-bench-") as folder:
-            figures += measure(Path(folder), mode, chosen.calls)
+            if chosen.models:
+                from bench.planted_models import plant
+
+                os.environ["ARTIFACT_URL"] = f"{folder}/models"
+                plant(Path(folder) / "models")
+            figures += measure(Path(folder), mode, chosen.calls, models=chosen.models)
+    figures.append(asyncio.run(_time_question()))
     load = "/".join(f"{each:.1f}" for each in os.getloadavg())
     print_figures(figures, title=f"POST /v1/signals and /v1/risk/check, rule synthesis, SQLite; load average {load}")
     if chosen.json:
         write_figures(figures, chosen.json)
 
 
-def measure(folder: Path, mode: Mode, calls: int) -> list[Figure]:
+def measure(folder: Path, mode: Mode, calls: int, *, models: bool = False) -> list[Figure]:
     """One life of the server. In the mode without Ray fits are not awaited: nobody makes them there."""
     server = Server(folder, mode)
     try:
         with httpx.Client(base_url=server.url, trust_env=False, timeout=30.0) as client:
             if mode == "ray":
                 wait_for_fits(client)
+            if models:
+                from bench.planted_models import wait_until_all_speak
+
+                wait_until_all_speak(server.url)
             one = time_decisions(client, "one", {"symbol": "BTC-USD"}, calls)
             ten = time_decisions(client, "ten", {"symbols": list(SYMBOLS)}, max(calls // 3, 10))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             alone, busy = runner.run(_check_loads(server))
     finally:
         server.end()
+    beside = ", with models" if models else ""
     return [
-        _figure("signal, one symbol, 1 caller", mode, one, at_most(40.0)),
-        _figure("signal, ten symbols in one call", mode, ten, at_most(200.0)),
+        _figure(f"signal, one symbol, 1 caller{beside}", mode, one, at_most(60.0 if models else 40.0)),
+        _figure(f"signal, ten symbols in one call{beside}", mode, ten, at_most(260.0 if models else 200.0)),
         _figure("risk check, 1 caller: p50", mode, tuple(load.milliseconds(50) for load in alone), at_most(3.0)),
         Figure(f"risk check, {BUSY} callers, {mode}", "/s", tuple(load.per_second for load in busy), at_least(800.0)),
         _figure(f"risk check, {BUSY} callers: p99", mode, tuple(load.milliseconds(99) for load in busy)),
@@ -101,6 +117,28 @@ async def _check_loads(server: Server) -> tuple[list[Load], list[Load]]:
         alone.append(await target.load(concurrency=1, warm_up_seconds=WARM_SECONDS, seconds=SECONDS))
         busy.append(await target.load(concurrency=BUSY, warm_up_seconds=WARM_SECONDS, seconds=SECONDS))
     return alone, busy
+
+
+async def _time_question() -> Figure:
+    """A long question to a language model written, and its answer read."""
+    from core.adapters.chat_answer import read_completion
+    from core.adapters.chat_http import ChatHttp, ChatOptions
+    from core.adapters.exchange_http import Surroundings
+    from core.llm import Prompt
+
+    http = ChatHttp(ChatOptions("http://127.0.0.1:9", "a model"), Surroundings())
+    prompt = Prompt("json " * 400, "x" * 4_000)
+    choice = {"message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 2_000, "completion_tokens": 9}
+    answer = json.dumps({"choices": [choice], "usage": usage}).encode()
+    taken = []
+    for _ in range(QUESTIONS):
+        started = time.perf_counter()
+        http.encode(prompt)
+        read_completion(answer)
+        taken.append(1_000.0 * (time.perf_counter() - started))
+    await http.close()
+    return Figure("a question to a language model, without the model", "ms", tuple(taken), at_most(1.0))
 
 
 def _figure(name: str, mode: Mode, values: tuple[float, ...], goal: Goal | None = None) -> Figure:

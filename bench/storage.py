@@ -27,19 +27,19 @@ from core.analysis import AnalyzeRequest
 from core.analyzers import choose
 from core.case_file import write_case
 from core.confidence import Threshold
+from core.consultation import Consultation
 from core.decision import Case, decide
 from core.desk import Defaults, Desk
 from core.draft import Frame, draft
 from core.levels import measure
 from core.market import SYMBOLS
 from core.panel import LocalAnalysts
-from core.prompt import Question, write_prompt
+from core.prompt import Question, hash_prompt, write_prompt
 from core.signal import LlmUse, Mode, RuntimeMode, Synthesis, Unasked, Variant, Verdict, Version
 from core.signal_ports import Study
 from core.signal_store import NewSignal, SnapshotReference
 from core.synthesis import EQUAL
 from core.trade import Book
-from core.verdicts import Consultation
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 SLOT = timedelta(minutes=5)
@@ -129,7 +129,16 @@ def write_decision(study: Study, reference: SnapshotReference, now: datetime, *,
     )
     used = LlmUse("deepseek-chat", Decimal("0.000285"), 2_345, 1_024, 180, 1, 2_345.6) if model else None
     consultation = Consultation(
-        Book.PRIMARY, case, decide(case), Mode.CONSERVATIVE, prompt if model else None, text if model else None, used
+        *(
+            Book.PRIMARY,
+            case,
+            decide(case),
+            Mode.CONSERVATIVE,
+            prompt if model else None,
+            text if model else None,
+            used,
+        ),
+        versions=(Version("rule", EQUAL.label), *((Version("prompt", hash_prompt(prompt)),) if model else ())),
     )
     timings = {"candles": 1.234, "theories": 45.678, "verdict": 0.456, "levels": 3.21}
     drafted = draft(study, consultation, frame, at=now, stop_first=None, references=(reference,), timings_ms=timings)

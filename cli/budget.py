@@ -111,7 +111,9 @@ async def sample(
     settings: Settings, slots: Sequence[datetime], *, library: Library, samples: int = SAMPLES
 ) -> list[Scan]:
     """The prompts of every symbol at some of the slots, on the synthetic market."""
-    market = SyntheticMarket(settings.market.synthetic_seed)
+    own = settings.market
+    edge = own.synthetic_edge and own.provider == "synthetic"  # theories lean far more often there than on a real one
+    market = SyntheticMarket(own.synthetic_seed, edge=edge)
     scans: list[Scan] = []
     for at in slots[:: max(1, len(slots) // samples)]:
         candles = await market.latest(

@@ -75,8 +75,8 @@ def fetch(order: Order, source: Source, tell: Tell, *, clock: Callable[[], int] 
 
 def build_source(provider: str) -> Source:
     """The provider's history, with the other settings as they are."""
-    from serving.app import build_market
     from serving.configuration import load
+    from serving.sources import build_market
 
     settings: Settings = load({"DATA_PROVIDER": provider}).settings
     market, _ = build_market(settings)

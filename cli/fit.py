@@ -34,8 +34,9 @@ def fit(order: Order, tell: Tell) -> list[Line]:
     from serving.session import kernel_folder
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder(Path.cwd())))
-    from serving.app import build_market, fit_folder
+    from serving.app import fit_folder
     from serving.configuration import load
+    from serving.sources import build_market
 
     settings = load().settings
     interval = order.interval or settings.market.interval

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from cli.model_place import open_models
 from cli.output import show
 from cli.train_commands import (
-    MODELS_FOLDER,
+    Batch,
     Days,
     Epochs,
     Folder,
@@ -19,7 +20,10 @@ from cli.train_commands import (
     ModelType,
     Noise,
     OneCoin,
+    Preset,
+    Rate,
     Seed,
+    Speed,
     Stride,
 )
 
@@ -35,7 +39,7 @@ def evaluate(
         float, typer.Option(min=0.0, max=1.0, help="Largest error; above 0.05 the outcome is told, never promoted.")
     ] = 0.05,
     data: Folder = None,
-    models: Models = MODELS_FOLDER,
+    models: Models = None,
     as_json: Json = False,
 ) -> None:
     """Judge a model on data that it never touched; status 1 unless it passes."""
@@ -43,7 +47,7 @@ def evaluate(
     from cli.training_judging import evaluate as run
     from cli.training_tables import print_judged
 
-    question = Question(model, symbol, model_type, min_accuracy, max_calibration_error, data, models)
+    question = Question(model, symbol, model_type, min_accuracy, max_calibration_error, data, open_models(models))
     found = run(question)
     show(found, as_json, print_judged)
     sys.exit(0 if found["verdict"] == "pass" else 1)
@@ -51,27 +55,27 @@ def evaluate(
 
 def promote(
     model: Annotated[str, typer.Argument(help="Version such as lstm-0f3a9c1d.")],
-    models: Models = MODELS_FOLDER,
+    models: Models = None,
     as_json: Json = False,
 ) -> None:
     """Make a model the one that serves. Refused unless its report says pass."""
     from cli.training_judging import promote as run
     from cli.training_tables import print_promoted
 
-    show(run(model, models), as_json, print_promoted)
+    show(run(model, open_models(models)), as_json, print_promoted)
 
 
 def demote(
     symbol: OneCoin = "BTC-USD",
     model_type: Annotated[ModelType, typer.Option(help="lstm, transformer or ppo.")] = ModelType.LSTM,
-    models: Models = MODELS_FOLDER,
+    models: Models = None,
     as_json: Json = False,
 ) -> None:
     """Take the promoted model of a symbol out of service; its files stay."""
     from cli.training_judging import demote as run
     from cli.training_tables import print_demoted
 
-    show(run(symbol, model_type, models), as_json, print_demoted)
+    show(run(symbol, model_type, open_models(models)), as_json, print_demoted)
 
 
 def walk_forward(
@@ -84,7 +88,10 @@ def walk_forward(
     noise: Noise = False,
     stride: Stride = None,
     hidden: Hidden = None,
-    models: Models = MODELS_FOLDER,
+    preset: Speed = Preset.ORIGINAL,
+    batch: Batch = None,
+    learning_rate: Rate = None,
+    models: Models = None,
     as_json: Json = False,
 ) -> None:
     """Train on the past and score the span after it, again and again: does it hold at all times?"""
@@ -101,6 +108,9 @@ def walk_forward(
         noise=noise,
         stride=stride,
         hidden=hidden,
-        models=models,
+        preset=preset,
+        batch=batch,
+        learning_rate=learning_rate,
+        models=open_models(models),
     )
     show(walk(order, folds), as_json, print_folds)

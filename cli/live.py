@@ -23,8 +23,8 @@ from core.market import SYMBOLS, instant
 from core.ports import Told
 from core.risk.account import Quote
 from core.settings import Settings
-from serving.app import build_coinbase, build_coingecko
 from serving.configuration import load
+from serving.sources import build_coinbase, build_coingecko
 
 FIRST_SYMBOL: Final = "BTC-USD"
 ANSWER_SECONDS: Final = 8.0  # for one question to the exchange, with attempts

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from cli.cluster_commands import cluster
 from cli.data_commands import data
 from cli.decision_commands import explain, replay
 from cli.judge_commands import demote, evaluate, promote, walk_forward
+from cli.model_commands import calibrate, candidate, models, rollback
 from cli.output import show
 from cli.paper_commands import trade, trades
 from cli.results_commands import contribution, performance, record, review
@@ -35,6 +37,8 @@ app.add_typer(kill, name="kill")
 app.add_typer(account, name="account")
 app.add_typer(trade, name="trade")
 app.add_typer(train, name="train")
+app.add_typer(cluster, name="cluster")
+app.add_typer(models, name="models")
 app.command()(risk)
 app.command()(trades)
 app.command()(replay)
@@ -50,6 +54,9 @@ app.command()(record)
 app.command()(evaluate)
 app.command()(promote)
 app.command()(demote)
+app.command()(rollback)
+app.command()(candidate)
+app.command()(calibrate)
 app.command(name="walk-forward")(walk_forward)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

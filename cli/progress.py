@@ -57,16 +57,16 @@ def _lines(unit: str) -> Tell:
             return
         told = now
         rate = done / max(now - begun, 1e-9)
-        speed = f"; {rate:,.0f} {unit}/s, {_clock((total - done) / rate)} left" if unit and rate else ""
+        speed = f"; {rate:,.0f} {unit}/s, {clock((total - done) / rate)} left" if unit and rate else ""
         print(f"{done:,} of {total:,}: {words}{speed}", file=sys.stderr, flush=True)  # noqa: T201
 
     return tell
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """As a clock has it.
 
-    >>> [_clock(seconds) for seconds in (7.2, 605.0, 7_384.0)]
+    >>> [clock(seconds) for seconds in (7.2, 605.0, 7_384.0)]
     ['0:00:07', '0:10:05', '2:03:04']
     """
     minutes, rest = divmod(round(seconds), 60)

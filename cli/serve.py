@@ -115,10 +115,15 @@ def places(settings: Settings) -> list[tuple[str, str]]:
     return found
 
 
+def _edge_words(settings: Settings) -> str:
+    return ", with an edge planted for the models" if settings.market.synthetic_edge else ""
+
+
 def _market_words(settings: Settings) -> str:
     if settings.market.provider == "synthetic":
         return (
-            f"synthetic (seed {settings.market.synthetic_seed}): invented prices, marked in every answer. "
+            f"synthetic (seed {settings.market.synthetic_seed}{_edge_words(settings)}): invented prices, marked in "
+            "every answer. "
             "Real ones: DATA_PROVIDER=coinbase, without a key; recorded ones: DATA_PROVIDER=replay "
             "CRPBOT__MARKET__REPLAY_FOLDER=FOLDER"
         )

@@ -166,6 +166,8 @@ def _foot(signal: Row) -> Text:
         line.append(f"   {write_price(signal['quantity'])} units", style="bold")
     if signal["risk_usd"] is not None:
         line.append(f", {write_dollars(signal['risk_usd'])} USD at risk")
+    if signal["book"] == "shadow":
+        line.append(f"   {signal['strategy']} compares, not published", style="yellow")
     return line.append("   invented prices" if signal["synthetic"] else "", style="yellow")
 
 

@@ -147,36 +147,49 @@ def signals(
     direction: Annotated[str | None, typer.Option(help="Only BUY, SELL or HOLD.")] = None,
     tier: Annotated[str | None, typer.Option(help="Only high, medium or low.")] = None,
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
-    book: Annotated[str | None, typer.Option(help="primary or shadow.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Only v7, v6 or vote.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only where this version of a model had a part.")] = None,
+    book: Annotated[str | None, typer.Option(help="primary (published) or shadow (compares).")] = None,
     account: Account = None,
     since: Annotated[str | None, typer.Option(help="From this instant on, such as 2026-11-21T12:00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this instant.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the newest.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new ones as they come, until Ctrl-C.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Show every theory's vote of a HOLD too.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show each with every vote instead of side by side.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """List stored signals, newest first, or follow them."""
+    """List stored signals, newest first, with what each strategy decided; or follow them."""
     import json
 
     from cli.schedule_console import make_console
     from cli.signal_blocks import print_signal
-    from cli.signals import followed, stored
+    from cli.signal_sides import line_up, print_sides
+    from cli.signals import compared, followed, listed, unstaffed
     from core.errors import invalid
 
-    given = {"symbol": symbol, "direction": direction, "tier": tier, "variant": variant, "book": book}
-    filters = {**given, "account": account}
+    chosen = {"direction": direction, "tier": tier, "variant": variant, "strategy": strategy, "book": book}
+    filters = {"symbol": symbol, **chosen, "account": account}
     console = make_console()
 
     def render(found: list[dict[str, Any]]) -> None:
         for each in found:
             print_signal(console, each, full=full)
 
-    if follow and (since or until):
-        raise invalid("--follow", "shows what comes; leave --since and --until to the list")
+    def render_stored(found: list[dict[str, Any]]) -> None:
+        if full or model is not None or any(chosen.values()):
+            render(found)
+        else:
+            print_sides(console, line_up(found, compared(url, found, symbol)), unstaffed(url, found))
+
+    if follow and (since or until or model):
+        raise invalid("--follow", "shows what comes; leave --since, --until and --model to the list")
+    if follow and strategy and not book:
+        detail = "follows one book: add --book primary for what is published, --book shadow for what compares"
+        raise invalid("--follow", f"{detail} (CRPBOT__DECISION__STRATEGY says which strategy is published)")
     if not follow:
-        show(stored(url, limit, {**filters, "since": since, "until": until}), as_json, render)
+        asked = {**filters, "model": model, "since": since, "until": until}
+        show(listed(url, limit, asked), as_json, render_stored)
         return
     with suppress(KeyboardInterrupt):
         for each in followed(url, {name: value for name, value in filters.items() if value is not None}):

@@ -93,6 +93,7 @@ def simulate(order: Order, tell: Tell) -> Simulated:
     overrides = {
         "DATA_PROVIDER": "synthetic",
         "CRPBOT__MARKET__SYNTHETIC_SEED": str(order.seed),
+        "CRPBOT__MARKET__SYNTHETIC_EDGE": "false",  # theories alone decide here, and they are to find nothing in it
         "CRPBOT__RISK__ACCOUNT": ACCOUNT,
         "KILL_SWITCH": "false",
     }

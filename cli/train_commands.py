@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.aws_options import (
+    CLUSTER_FILE,
+    DOLLARS,
+    HOURS,
+    IDLE_MINUTES,
+    Aws,
+    AwsOptions,
+    Bucket,
+    Detach,
+    File,
+    IdleMinutes,
+    MaxDollars,
+    MaxHours,
+    Region,
+    Yes,
+)
+from cli.model_place import open_models
 from cli.output import show
+
+if TYPE_CHECKING:
+    from cli.training_order import Order
 
 train = typer.Typer(help="Train a model and judge it: lstm, transformer, ppo.", no_args_is_help=True)
 
-MODELS_FOLDER: Final = Path("data/models")
 MOST_DAYS: Final = 1_461  # four years of minutes take 250 MiB
 
 
@@ -25,14 +45,16 @@ class ModelType(StrEnum):
 
 
 class Preset(StrEnum):
-    """The batch size and learning rate that were asked for, or those that are faster and no worse."""
+    """The original batch size and learning rate, or larger ones: fewer steps, and models that are no worse."""
 
     ORIGINAL = "original"
     FAST = "fast"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Models = Annotated[Path, typer.Option("--models", help="Folder of the models.")]
+Models = Annotated[
+    str | None, typer.Option("--models", help="Folder of the models, or s3://bucket/prefix; else ARTIFACT_URL.")
+]
 Coin = Annotated[str, typer.Option(help="Such as BTC or BTC-USD; all for each of the ten, then the Transformer.")]
 OneCoin = Annotated[str, typer.Option("--symbol", "--coin", help="Such as BTC-USD or BTC.")]
 Folder = Annotated[
@@ -48,6 +70,11 @@ Epochs = Annotated[int, typer.Option(min=1, max=1_000, help="Passes over the tra
 Stride = Annotated[int | None, typer.Option(min=1, max=1_440, help="Candles between training windows.")]
 Hidden = Annotated[int | None, typer.Option(min=4, max=512, help="Width of the network, where not the usual one.")]
 Speed = Annotated[Preset, typer.Option("--preset", help="original or fast: batch size and learning rate.")]
+Batch = Annotated[int | None, typer.Option(min=1, max=65_536, help="Windows a step, where not the preset's.")]
+Rate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", min=1e-8, max=1.0, help="How far a step goes, where not the preset's."),
+]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that train together.")]
 Address = Annotated[str | None, typer.Option("--address", help="Ray cluster to train on; this machine if unset.")]
 Run = Annotated[
@@ -66,11 +93,22 @@ def lstm(
     stride: Stride = None,
     hidden: Hidden = None,
     unidirectional: Annotated[bool, typer.Option("--unidirectional", help="Read forwards only: faster.")] = False,
-    preset: Speed = Preset.FAST,
+    preset: Speed = Preset.ORIGINAL,
+    batch: Batch = None,
+    learning_rate: Rate = None,
     workers: Workers = 1,
     address: Address = None,
     run: Run = None,
-    models: Models = MODELS_FOLDER,
+    models: Models = None,
+    aws: Aws = False,
+    yes: Yes = False,
+    max_hours: MaxHours = HOURS,
+    max_dollars: MaxDollars = DOLLARS,
+    idle_minutes: IdleMinutes = IDLE_MINUTES,
+    detach: Detach = False,
+    bucket: Bucket = None,
+    region: Region = None,
+    file: File = CLUSTER_FILE,
     as_json: Json = False,
 ) -> None:
     """Train the up/down model of a coin, judge it on untouched data, and say what to do next."""
@@ -89,12 +127,19 @@ def lstm(
         hidden=hidden,
         unidirectional=unidirectional,
         preset=preset,
+        batch=batch,
+        learning_rate=learning_rate,
         workers=workers,
         address=address,
         run=run,
-        models=models,
+        models=open_models(models),
     )
-    show(train_lstm(order), as_json, print_trained)
+    options = AwsOptions(file, region, bucket, max_hours, max_dollars, idle_minutes, yes, detach)
+    if on_aws("lstm", order, options, aws=aws, as_json=as_json):
+        return
+    rows = train_lstm(order, bucket=bucket)
+    show(rows, as_json, print_trained)
+    sys.exit(1 if any("refused" in row for row in rows) else 0)
 
 
 @train.command()
@@ -107,11 +152,22 @@ def transformer(
     noise: Noise = False,
     stride: Stride = None,
     hidden: Hidden = None,
-    preset: Speed = Preset.FAST,
+    preset: Speed = Preset.ORIGINAL,
+    batch: Batch = None,
+    learning_rate: Rate = None,
     workers: Workers = 1,
     address: Address = None,
     run: Run = None,
-    models: Models = MODELS_FOLDER,
+    models: Models = None,
+    aws: Aws = False,
+    yes: Yes = False,
+    max_hours: MaxHours = HOURS,
+    max_dollars: MaxDollars = DOLLARS,
+    idle_minutes: IdleMinutes = IDLE_MINUTES,
+    detach: Detach = False,
+    bucket: Bucket = None,
+    region: Region = None,
+    file: File = CLUSTER_FILE,
     as_json: Json = False,
 ) -> None:
     """Train the model of trend strength over all coins, judge it on untouched data, and say what to do next."""
@@ -129,11 +185,16 @@ def transformer(
         stride=stride,
         hidden=hidden,
         preset=preset,
+        batch=batch,
+        learning_rate=learning_rate,
         workers=workers,
         address=address,
         run=run,
-        models=models,
+        models=open_models(models),
     )
+    options = AwsOptions(file, region, bucket, max_hours, max_dollars, idle_minutes, yes, detach)
+    if on_aws("transformer", order, options, aws=aws, as_json=as_json):
+        return
     show(train_transformer(order), as_json, print_trained)
 
 
@@ -148,7 +209,16 @@ def ppo(
     workers: Workers = 1,
     address: Address = None,
     run: Run = None,
-    models: Models = MODELS_FOLDER,
+    models: Models = None,
+    aws: Aws = False,
+    yes: Yes = False,
+    max_hours: MaxHours = HOURS,
+    max_dollars: MaxDollars = DOLLARS,
+    idle_minutes: IdleMinutes = IDLE_MINUTES,
+    detach: Detach = False,
+    bucket: Bucket = None,
+    region: Region = None,
+    file: File = CLUSTER_FILE,
     as_json: Json = False,
 ) -> None:
     """Train the agent that trades under costs and the firm's limits, and judge it on untouched data."""
@@ -166,6 +236,21 @@ def ppo(
         workers=workers,
         address=address,
         run=run,
-        models=models,
+        models=open_models(models),
     )
+    options = AwsOptions(file, region, bucket, max_hours, max_dollars, idle_minutes, yes, detach)
+    if on_aws("ppo", order, options, aws=aws, as_json=as_json):
+        return
     show(train_ppo(order), as_json, print_trained)
+
+
+def on_aws(kind: str, order: Order, options: AwsOptions, *, aws: bool, as_json: bool) -> bool:
+    """Trains on a cluster where that is wanted; what only means something there is refused elsewhere."""
+    if not aws:
+        options.check_alone()
+        return False
+    from cli.aws_training import run
+    from core.models.manifest import Kind
+
+    run(Kind(kind), order, options, as_json=as_json)
+    return True

@@ -17,7 +17,8 @@ from cli.quality import Inspection, inspect_file, list_files
 from core.adapters.raw_file import read_title
 from core.adapters.synthetic import SyntheticMarket
 from core.errors import Code, CrpbotError
-from core.market import COLUMNS, INTERVAL_SECONDS, SYMBOLS, Candles, instant, parse_symbol
+from core.market import INTERVAL_SECONDS, SYMBOLS, parse_symbol
+from training.history import History, cut
 
 INTERVAL: Final = "1m"  # what the models read
 DAY_MS: Final = 86_400_000
@@ -25,23 +26,6 @@ DAY_MS: Final = 86_400_000
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY: Final = "all"
 PLANTED: Final = re.compile(r"synthetic-(?P<seed>\d+)(?P<edge>-edge)?")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class History:
-    """Stretches of one symbol's candles without a hole, oldest first, and the market that they are of."""
-
-    origin: str
-    stretches: tuple[Candles, ...]
-
-    @property
-    def symbol(self) -> str:
-        return self.stretches[0].symbol
-
-    @property
-    def count(self) -> int:
-        """Candles of all stretches."""
-        return sum(map(len, self.stretches))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,30 +111,6 @@ def parse_coin(text: str) -> str:
     """
     coin = text.strip().upper()
     return parse_symbol(coin if {"-", "/"} & set(coin) else f"{coin}-USD", field="coin")
-
-
-def cut(history: History, begin: int, end: int) -> History:
-    """The candles that lie between two instants (ms)."""
-    kept = [_between(each, begin, end) for each in history.stretches if each.as_of > begin and each.open_times[0] < end]
-    if not kept:
-        raise _refused(f"{history.symbol} has no candle from {instant(begin)} to {instant(end)}")
-    return History(history.origin, tuple(kept))
-
-
-def trim(history: History, least: int) -> History:
-    """Without the stretches at both ends that are too short for one window: where the rest begins and ends then follows
-    from the first and the last window, so that the same candles can be found again."""
-    long = [place for place, each in enumerate(history.stretches) if len(each) >= least]
-    if not long:
-        longest = max(map(len, history.stretches))
-        raise _refused(f"{history.symbol} has no {least} candles without a hole, at most {longest}; give a longer span")
-    return History(history.origin, history.stretches[long[0] : long[-1] + 1])
-
-
-def _between(candles: Candles, begin: int, end: int) -> Candles:
-    inside = slice(*np.searchsorted(candles.open_times, (begin, end)))
-    columns = (getattr(candles, name)[inside] for name in ("open_times", *COLUMNS))
-    return Candles(candles.symbol, candles.interval, *columns)
 
 
 def _origin(files: Iterable[Inspection], folder: Path) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.training_advice import complete
 from cli.training_register import check_counted
 from core.adapters.model_folder import ModelFolder
 from core.errors import Code, CrpbotError
+from core.files import Files
 from core.models.manifest import Manifest
 from core.models.store import Slot, demotion, slot_of
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from training.gate import Champion
 
 
-def check_judgeable(slots: Iterable[Slot], models: Path) -> None:
+def check_judgeable(slots: Iterable[Slot], models: Files) -> None:
     """Refuse before a training what would stop the judgement after it."""
     check_counted(models)
     for slot in slots:
         open_champion(slot, models)
 
 
-def open_champion(slot: Slot, models: Path) -> tuple[Manifest, Any] | None:  # Any: torch is not known here
+def open_champion(slot: Slot, models: Files) -> tuple[Manifest, Any] | None:  # Any: torch is not known here
     """The model that decides; one that cannot be opened blocks every other until it is demoted, so it is said early."""
     from core.models.weights import decode
 
@@ -44,7 +44,7 @@ def open_champion(slot: Slot, models: Path) -> tuple[Manifest, Any] | None:  # A
         ) from error
 
 
-def ask_champion(manifest: Manifest, datasets: Sequence[Dataset], models: Path) -> Champion | None:
+def ask_champion(manifest: Manifest, datasets: Sequence[Dataset], models: Files) -> Champion | None:
     """The model of the same market that decides now, and what it says of the same candles; None: it is this one."""
     from training.evaluate import rescale, score_part
     from training.gate import Champion

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from cli.data_commands import INTERRUPTED
+from cli.model_place import MODELS_FOLDER, runs_of
 from cli.progress import bar
-from cli.train_commands import MODELS_FOLDER
 from cli.training_candles import Place
+from core.adapters.files_folder import FolderFiles
 from core.errors import Code, CrpbotError
+from core.files import Files
+from core.models.manifest import Kind
+from training.cluster.order import Recipe
 
 if TYPE_CHECKING:
     from training.runs import Tell as TellProgress
 
-RUNS: Final = "runs"  # where checkpoints and losses lie, below the folder of the models
 RATES: Final = {"training": "windows", "walking": "windows", "playing": "candles"}  # what is counted a second
+USUAL_EPOCHS: Final = {Kind.LSTM: 15, Kind.TRANSFORMER: 5}
+
+Named = int | float | str | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,50 @@ class Order:
     stride: int | None = None
     hidden: int | None = None
     unidirectional: bool = False
-    preset: str = "fast"
+    preset: str = "original"
+    batch: int | None = None
+    learning_rate: float | None = None
     workers: int = 1
     address: str | None = None
     run: str | None = None
-    models: Path = MODELS_FOLDER
+    models: Files = field(default_factory=lambda: FolderFiles(MODELS_FOLDER))
+
+    @property
+    def runs(self) -> Path:
+        """Where its checkpoints and losses lie."""
+        return runs_of(self.models)
 
     @property
     def place(self) -> Place:
         """Where its candles are."""
         return Place(self.folder, self.days, self.seed, edge=not self.noise)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a network is to learn."""
+        return Recipe(
+            epochs=self.epochs,
+            seed=self.seed,
+            steps=self.steps,
+            preset=self.preset,
+            stride=self.stride,
+            hidden=self.hidden,
+            unidirectional=self.unidirectional,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+        )
+
+    def named(self, kind: Kind) -> dict[str, Named]:
+        """What was asked for of the training itself where it is not the usual; None and False: nothing was."""
+        usual: dict[str, Named] = {
+            "epochs": USUAL_EPOCHS.get(kind),
+            "steps": Order("").steps,
+            "preset": Order("").preset,
+        }
+        of_networks = ("epochs", "stride", "hidden", "unidirectional", "preset", "batch", "learning_rate")
+        names = ("steps",) if kind is Kind.PPO else of_networks
+        asked: dict[str, Named] = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in asked.items() if value not in {None, False, usual.get(name)}}
 
 
 def check_torch() -> None:

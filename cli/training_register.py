@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cli.training_advice import command_for
 from cli.training_terms import house_terms
 from core.errors import Code, CrpbotError
+from core.files import Files, is_away
 from core.models.judgement import Judgement
 from core.models.manifest import Kind, Manifest
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from training.gate_terms import Terms
     from training.scores import Scores
 
-REPORTS: Final = "reports"  # below the folder of the models
-REGISTER: Final = "trials.jsonl"
+REPORTS: Final = "reports"  # below the place of the models
+MOST_REPORT_BYTES: Final = 50_000_000
 WALK: Final = "walk-forward"
 
 
@@ -31,32 +31,37 @@ def settings_of(manifest: Manifest, scores: Sequence[Scores]) -> dict[str, str]:
     return {**_words(facts), "candles": manifest.data_hash, "said": _digest(scores)}
 
 
-def check_counted(models: Path) -> None:
+def check_counted(models: Files) -> None:
     """Refuse to count on where a report saw tries that the register no longer has: they would be forgotten."""
-    from training.trial_register import TrialRegister
+    from training.trial_register import REGISTER, TrialRegister
 
-    saw: dict[Path, str] = {}
-    for path in sorted((models / REPORTS).glob("*.json")):
+    saw: dict[str, str] = {}
+    for name in models.stamps(f"{REPORTS}/"):
+        if not name.endswith(".json"):
+            continue
         try:
-            saw[path] = json.loads(path.read_text(encoding="utf-8"))["register_head"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise _refused(f"{path} cannot be read ({type(error).__name__}): restore it, or take it away") from None
-    heads = TrialRegister(models / REGISTER).heads  # after the reports: another process may be judging
-    for path, head in saw.items():
+            saw[name] = json.loads(models.read(name, most=MOST_REPORT_BYTES))["register_head"]
+        except (CrpbotError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, CrpbotError) and is_away(error):
+                raise
+            why = f"{models.url}/{name} cannot be read ({type(error).__name__})"
+            raise _refused(f"{why}: restore it, or take it away") from None
+    heads = TrialRegister(models).heads  # after the reports: another process may be judging
+    for name, head in saw.items():
         if head not in heads:
             raise _refused(
-                f"{path} was judged beside tries that {models / REGISTER} no longer has, so nobody knows how many; "
-                "restore that file, or begin anew in another folder with --models"
+                f"{models.url}/{name} was judged beside tries that {models.url}/{REGISTER} no longer has, so nobody "
+                "knows how many; restore that file, or begin anew in another folder with --models"
             )
 
 
-def check_judged(text: str, judgement: Judgement, manifest: Manifest, models: Path) -> None:
+def check_judged(text: str, judgement: Judgement, manifest: Manifest, models: Files) -> None:
     """Refuse a report that the gate did not write, of another question than the house's, or from before other tries."""
     from training.trial_register import TrialRegister
 
     version, terms = manifest.version, house_terms()
     asked = (judgement.threshold, judgement.round_trip_fraction, judgement.stake_fraction)
-    register = TrialRegister(models / REGISTER)
+    register = TrialRegister(models)
     tries = {each: register.tries(kind=manifest.kind, origin=manifest.origin, symbol=each) for each in manifest.symbols}
     count = sum(map(len, tries.values()))
     why = None
@@ -73,14 +78,14 @@ def check_judged(text: str, judgement: Judgement, manifest: Manifest, models: Pa
         raise _refused(f"{version} {why}; judge it again with `{command_for('evaluate', manifest, models)}`")
 
 
-def register_walk(scores: Scores, folds: int, terms: Terms, *, models: Path, settings: Mapping[str, object]) -> None:
+def register_walk(scores: Scores, folds: int, terms: Terms, *, models: Files, settings: Mapping[str, object]) -> None:
     """Counts a walk as a try of its kind, coin and market: whoever has seen its table chooses by it."""
     from training.gate import Candidate, record
     from training.trial_register import TrialRegister
 
     tried = {**_words(settings), "folds": str(folds), "said": _digest([scores])}
     for each in record(Candidate(WALK, Kind.LSTM, (scores,), tried), terms, at=datetime.now(UTC)):
-        TrialRegister(models / REGISTER).register(each)
+        TrialRegister(models).register(each)
 
 
 def _refused(detail: str) -> CrpbotError:

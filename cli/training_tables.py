@@ -17,13 +17,19 @@ VERDICTS: Final = {
     "insufficient": ("yellow", "not promoted"),
 }
 NUMBERS: Final = ("Accuracy", "AUC", "Trades", "Won", "A trade", "Sharpe")
+TAKEN_UP: Final = "a running server takes it up within seconds"
 OUTCOMES: Final = {"pass": "green", "fail": "red", "insufficient": "yellow", "not_applicable": "dim"}
 
 
 def print_trained(rows: Sequence[Row]) -> None:
-    """Each model with its table, the gate's rules, the verdict, and what to do next."""
+    """Each model with its table, the gate's rules, the verdict, and what to do next; at the end what was refused."""
     for row in rows:
-        print_judged(row)
+        if "refused" not in row:
+            print_judged(row)
+    for row in rows:
+        if "refused" in row:
+            names = " ".join((row["kind"], *row["symbols"]))
+            console().print(Text(f"not trained: {names}: {row['refused']}", style="red"), soft_wrap=True)
 
 
 def print_judged(row: Row) -> None:
@@ -46,12 +52,16 @@ def print_judged(row: Row) -> None:
 
 def print_promoted(row: Row) -> None:
     """What decides from now on."""
-    console().print(f"{row['version']} is the {row['kind']} of {row['subject']} from now on")
+    out = console()
+    out.print(f"{row['version']} is the {row['kind']} of {row['subject']} from now on; {TAKEN_UP}")
+    if "next" in row:
+        out.print(f"next: {row['next']}", soft_wrap=True)
 
 
 def print_demoted(row: Row) -> None:
     """What decided until now."""
-    console().print(f"{row['version']} is no longer the {row['kind']} of {row['subject']}; its files stay")
+    words = f"{row['version']} is no longer the {row['kind']} of {row['subject']}; its files stay"
+    console().print(f"{words}; {TAKEN_UP}")
 
 
 def print_folds(row: Row) -> None:

@@ -104,12 +104,13 @@ class Scheduler:
             self._leave_out_overlapped(tick)
 
     def _await_slot(self) -> Tick:
-        """Waits until a slot is due that was not begun yet."""
+        """Waits until a slot is due that was not begun yet and leaves time for a call."""
         grid = self._plan.grid
         while True:
             wall, steady = self._clock.wall(), self._clock.steady()
             slot = grid.slot(wall)
-            due = grid.due(slot if slot not in self._seen else slot + grid.interval_seconds)
+            ended = slot in self._seen or grid.end(slot) - wall < LEAST_SECONDS
+            due = grid.due(slot + grid.interval_seconds if ended else slot)
             if wall >= due:
                 return Tick(slot, wall, steady, wall - due, self._missed(slot, steady), self._last is None)
             self._wait(due - wall, steady)

@@ -14,6 +14,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8000"
 EXTRA_SECONDS: Final = 2.0  # on top of the server's deadline, so that its own answer arrives first
 SIGNAL_SECONDS: Final = 30.0  # the longest a server works on one call; a language model alone may take 20
 SILENCE_SECONDS: Final = 30.0  # a stream says every 10 s that it lives
+STREAM: Final = "/v1/signals/stream"
 
 Json = dict[str, Any]  # Any: decoded JSON as the server sent it
 Parameters = Mapping[str, str | int | None]
@@ -135,12 +136,12 @@ class Client:
         """Stored signals, newest first: `signals`, and `next_cursor`, which as `cursor` asks for the next page."""
         return self._call(("signals",), "GET", "/v1/signals", parameters=filters)
 
-    def follow_signals(self, after: str | None = None) -> Iterator[Event]:
-        """Signals as they are stored, until the connection ends; `after` is the id of the last event known."""
-        headers = {} if after is None else {"Last-Event-ID": after}
+    def follow_signals(self, after: str | None = None, *, book: str | None = None) -> Iterator[Event]:
+        """Signals as they are stored in a book, until the connection ends; `after` is the last event known."""
+        headers, asked = {} if after is None else {"Last-Event-ID": after}, _given({"book": book})
         told = httpx.Timeout(self._timeout_seconds + EXTRA_SECONDS, read=SILENCE_SECONDS)
         try:
-            with self._http.stream("GET", "/v1/signals/stream", headers=headers, timeout=told) as response:
+            with self._http.stream("GET", STREAM, params=asked, headers=headers, timeout=told) as response:
                 if response.is_error:
                     response.read()
                     raise self._refusal(response, self._decode(response))

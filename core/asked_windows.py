@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.analysis import AnalyzeRequest
+from core.asked_symbols import name_symbols
 from core.errors import invalid
-from core.market import parse_symbol
 
 MIN_WINDOW = 200  # below this the theories' intervals are too wide to say anything (theories are specified from 200 on)
 MAX_WINDOW = 2_000  # a longer window is slower than one core can answer at once and mixes too many regimes
@@ -20,15 +20,7 @@ def check_window(window: int | None) -> int | None:
 
 def read_symbols(request: AnalyzeRequest) -> list[str]:
     """The symbols asked for, each once."""
-    named = ([("symbol", request.symbol)] if request.symbol is not None else []) + [
-        (f"symbols.{position}", symbol) for position, symbol in enumerate(request.symbols)
-    ]
-    symbols: list[str] = []
-    for field, text in named:
-        symbol = parse_symbol(text, field=field)
-        if symbol in symbols:
-            raise invalid(field, f"{symbol} is asked for twice")
-        symbols.append(symbol)
+    symbols = name_symbols(request.symbol, request.symbols)
     if request.interval is not None and not symbols:
         raise invalid("interval", "applies to symbol and symbols only; candles and ccxt carry their own interval")
     return symbols

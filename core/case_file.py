@@ -8,9 +8,13 @@ from core.analysis import Analysis
 from core.canonical import read_canonical, write_canonical
 from core.confidence import Threshold, TierRecord
 from core.decision import Case
+from core.ensemble import Outlook
+from core.ensemble_decision import EnsembleCase
 from core.levels import Yardstick
-from core.signal import Mode, Refusal, Unasked, Variant, Verdict
+from core.signal import Mode, Refusal, Strategy, Unasked, Variant, Verdict
+from core.strategies import AnyCase
 from core.synthesis import Rule
+from core.vote import Side, VoteCase
 
 VERSION = 1  # of the file; an older one is read as it was written
 RECORDED = 2  # of one with the closed trades that its theories were told; without them it is written as before
@@ -33,8 +37,67 @@ class CaseFile:
     record: TierRecord | None = None
 
 
-def write_case(case: Case, mode: Mode) -> str:
+@dataclass(frozen=True, slots=True)
+class EnsembleFile:
+    """What the models said, with the mode it was judged in."""
+
+    version: int
+    strategy: Strategy
+    mode: Mode
+    analysis: Analysis
+    outlook: Outlook
+    threshold: Threshold
+    yardstick: Yardstick
+
+
+@dataclass(frozen=True, slots=True)
+class VoteFile:
+    """What both sides said, with the mode it was judged in."""
+
+    version: int
+    strategy: Strategy
+    mode: Mode
+    analysis: Analysis
+    sides: tuple[Side, ...]
+    threshold: Threshold
+    yardstick: Yardstick
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """Which kind of case a text holds; one that does not say so is of the theories."""
+
+    strategy: Strategy = Strategy.V7
+
+
+def write_case(case: AnyCase, mode: Mode) -> str:
     """The text that is stored."""
+    if isinstance(case, EnsembleCase):
+        ground = (case.analysis, case.outlook, case.threshold, case.yardstick)
+        return write_canonical(EnsembleFile(VERSION, Strategy.V6, mode, *ground))
+    if isinstance(case, VoteCase):
+        said = (case.analysis, case.sides, case.threshold, case.yardstick)
+        return write_canonical(VoteFile(VERSION, Strategy.VOTE, mode, *said))
+    return _write_theories(case, mode)
+
+
+def read_case(text: str) -> tuple[AnyCase, Mode]:
+    """The case that was written, and its mode."""
+    strategy = read_canonical(text, _Heading).strategy
+    if strategy is Strategy.V6:
+        models = read_canonical(text, EnsembleFile)
+        return EnsembleCase(models.analysis, models.outlook, models.threshold, models.yardstick), models.mode
+    if strategy is Strategy.VOTE:
+        vote = read_canonical(text, VoteFile)
+        return VoteCase(vote.analysis, vote.sides, vote.threshold, vote.yardstick), vote.mode
+    file = read_canonical(text, CaseFile)
+    reply = file.verdict or file.refusal or file.unasked
+    assert reply is not None  # one of them was written
+    case = Case(file.analysis, file.rule, reply, file.variant, file.threshold, file.yardstick, file.record)
+    return case, file.mode
+
+
+def _write_theories(case: Case, mode: Mode) -> str:
     reply = case.reply
     file = CaseFile(
         VERSION if case.record is None else RECORDED,
@@ -53,12 +116,3 @@ def write_case(case: Case, mode: Mode) -> str:
     if file.record is None:
         del kept["record"]
     return write_canonical(kept)
-
-
-def read_case(text: str) -> tuple[Case, Mode]:
-    """The case that was written, and its mode."""
-    file = read_canonical(text, CaseFile)
-    reply = file.verdict or file.refusal or file.unasked
-    assert reply is not None  # one of them was written
-    case = Case(file.analysis, file.rule, reply, file.variant, file.threshold, file.yardstick, file.record)
-    return case, file.mode

@@ -10,13 +10,16 @@ from typing import Final
 
 from core.analysis import Analysis
 from core.confidence import Threshold, TierRecord, tier_of
+from core.ensemble import Ensemble
 from core.levels import Yardstick, check_levels, round_levels, rule_levels
-from core.signal import Degradation, Refusal, Synthesis, Unasked, Variant, Verdict, Veto, Vote
+from core.signal import Degradation, Refusal, Strategy, Synthesis, Unasked, Variant, Verdict, Veto, Vote
 from core.synthesis import LEAST_COVERAGE, Rule, Weighing, weigh
 from core.trade import Direction, Levels, Tier
 
 CONFIDENCE_RULE: Final = "confidence_threshold"
 COVERAGE_RULE: Final = "coverage"
+DECIMALS_SHOWN: Final = 4
+MOST_DECIMALS: Final = 18  # by then any two chances differ
 
 Reply = Verdict | Refusal | Unasked
 
@@ -39,7 +42,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is decided before the account is asked. `leaning` is the direction before any limit."""
+    """What is decided before the account is asked. `leaning` is the direction before any limit.
+
+    `ensemble` is what the models said together, where it was they who decided.
+    """
 
     direction: Direction
     leaning: Direction
@@ -55,6 +61,8 @@ class Decision:
     reasoning: str
     coverage: float
     votes: tuple[Vote, ...]
+    strategy: Strategy = Strategy.V7
+    ensemble: Ensemble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ def decide(case: Case, *, without: str | None = None) -> Decision:
     if leaning is not Direction.HOLD:
         levels, by_model = _levels(verdict, case.yardstick)
         broken = check_levels(leaning, levels, case.yardstick)
-        vetoes = (*_check_coverage(weighing), *_check_confidence(verdict.confidence, case.threshold), *broken)
+        vetoes = (*_check_coverage(weighing), *check_confidence(verdict.confidence, case.threshold), *broken)
         if by_model and broken:
             degradations = (*degradations, Degradation("llm_levels", broken[0].detail))
     stopped = leaning is Direction.HOLD or bool(vetoes)
@@ -104,6 +112,30 @@ def weigh_case(case: Case, *, without: str | None = None) -> Weighing:
     """What the rule makes of a case's readings, all of them or without one theory."""
     silent = tuple(gap.theory for gap in case.analysis.missing)
     return weigh(case.analysis.readings, case.rule, silent=silent, without=without)
+
+
+def check_confidence(confidence: float, threshold: Threshold) -> tuple[Veto, ...]:
+    """What forbids a signal of this confidence, if anything does."""
+    if threshold.allows(confidence):
+        return ()
+    shown, limit = tell_apart(confidence, threshold.value)
+    if not threshold.open:
+        shown, limit = f"{confidence:.4f}", "none"
+    detail = f"confidence {shown} is not enough, {limit} is needed: {threshold.reason}"
+    return (Veto(CONFIDENCE_RULE, shown, limit, detail),)
+
+
+def tell_apart(one: float, other: float) -> tuple[str, str]:
+    """Two numbers with four decimals, or with as many as it takes to tell one from the other.
+
+    >>> tell_apart(0.64, 0.65), tell_apart(0.649998, 0.65)
+    (('0.6400', '0.6500'), ('0.649998', '0.650000'))
+    """
+    for decimals in range(DECIMALS_SHOWN, MOST_DECIMALS):
+        told = f"{one:.{decimals}f}", f"{other:.{decimals}f}"
+        if told[0] != told[1]:
+            return told
+    return f"{one:.{DECIMALS_SHOWN}f}", f"{other:.{DECIMALS_SHOWN}f}"
 
 
 def is_model_needed(weighing: Weighing, *, skip_unanimous_hold: bool) -> bool:
@@ -162,11 +194,3 @@ def _check_coverage(weighing: Weighing) -> tuple[Veto, ...]:
 
 def _note_coverage(weighing: Weighing) -> tuple[Degradation, ...]:
     return tuple(Degradation("too_few_theories", veto.detail) for veto in _check_coverage(weighing))
-
-
-def _check_confidence(confidence: float, threshold: Threshold) -> tuple[Veto, ...]:
-    if threshold.allows(confidence):
-        return ()
-    limit = f"{threshold.value:.4f}" if threshold.open else "none"
-    detail = f"confidence {confidence:.4f} is not enough, {limit} is needed: {threshold.reason}"
-    return (Veto(CONFIDENCE_RULE, f"{confidence:.4f}", limit, detail),)

@@ -7,27 +7,21 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
-from typing import NamedTuple
 
-from core.analysis import (
-    Analysis,
-    AnalyzeRequest,
-    AnalyzeResponse,
-    Findings,
-    ListTheoriesResponse,
-    RefusedSymbol,
-)
+from core.analysis import AnalyzeRequest, AnalyzeResponse, Findings, ListTheoriesResponse, RefusedSymbol
 from core.analyzers import choose, discover
-from core.asked_windows import MIN_WINDOW, check_amount, check_window, read_symbols
-from core.confidence import Records, pool, to_columns
+from core.asked_windows import check_amount, check_window, read_symbols
+from core.confidence import pool, to_columns
 from core.context import join_facts
-from core.errors import Code, CrpbotError, invalid, join_errors
-from core.market import REQUEST_SOURCE, Candles, Windows, instant, interval_seconds, stack_windows
-from core.own_candles import read_ccxt, read_columns
-from core.ports import Analysts, Contexts, Market, Told, TradeRecords
-from core.signal import Degradation
+from core.ensemble import Outlook
+from core.errors import Code, CrpbotError, join_errors
+from core.foresight import Foreseen, foresee, share_of
+from core.lineup import Lineup
+from core.market import REQUEST_SOURCE, Windows, interval_seconds, parse_symbol, stack_windows
+from core.panel import less_margin
+from core.ports import Analysts, Contexts, Forecasters, Market, TradeRecords
 from core.signal_ports import Study
+from core.subject import Subject, describe, own_subjects, told_subjects
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +36,11 @@ class Defaults:
     window: int
 
 
-class Subject(NamedTuple):
-    """One window to be analysed, where its candles came from, and what speaks against them."""
-
-    candles: Candles
-    length: int
-    source: str
-    origin: str
-    synthetic: bool
-    degradations: tuple[Degradation, ...] = ()
-    records: Records | None = None  # of its own signals; a caller's candles have none
-
-
 class Desk:
-    """Answers what a user can ask. Clock, market and analysts come in; nothing here reads the outside world itself."""
+    """Answers what a user can ask. Clock, market and analysts come in; nothing here reads the outside world itself.
+
+    Without `forecasters` no model is asked.
+    """
 
     def __init__(
         self,
@@ -66,8 +51,10 @@ class Desk:
         defaults: Defaults,
         contexts: Contexts | None = None,
         records: TradeRecords | None = None,
+        forecasters: Forecasters | None = None,
     ) -> None:
         self._market = market
+        self._forecasters = forecasters
         self._contexts = contexts
         self._records = records
         self._analysts = analysts
@@ -94,32 +81,81 @@ class Desk:
         except TimeoutError:
             raise deadline_exceeded(timeout_seconds) from None
         return AnalyzeResponse(
-            tuple(_describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True)),
+            tuple(describe(subject, found, len(theories)) for subject, found in zip(subjects, findings, strict=True)),
             refused,
         )
 
     async def study(
         self, symbols: Sequence[str], interval: str | None, *, timeout_seconds: float
     ) -> list[Study | RefusedSymbol]:
-        """Each symbol read through all theories, with the candles that were read, in the order of the symbols."""
+        """Each symbol read through all theories, with the candles that were read, in the order of the symbols.
+
+        The models look ahead meanwhile, for a share of the time: they keep no theory waiting.
+        """
+        now_ms = self._now_ms()
+        ahead = self._look_ahead(symbols, now_ms, share_of(timeout_seconds))
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                studies = await self._study(symbols, interval, now_ms, timeout_seconds)
+                foreseen = {} if ahead is None else await ahead
+        except TimeoutError:
+            raise deadline_exceeded(timeout_seconds) from None
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+        return [
+            replace(each, outlook=found.outlook, minutes=found.minutes)
+            if isinstance(each, Study) and (found := foreseen.get(each.candles.symbol)) is not None
+            else each
+            for each in studies
+        ]
+
+    def lineup(self) -> Lineup:
+        """The models that speak now; an empty one where no model is asked."""
+        return Lineup() if self._forecasters is None else self._forecasters.lineup()
+
+    def staffed(self, symbols: Sequence[str]) -> frozenset[str]:
+        """Those of the symbols of which models speak."""
+        return self.lineup().staffed(symbols)
+
+    async def forecast(self, symbols: Sequence[str], *, timeout_seconds: float) -> list[tuple[str, Outlook]]:
+        """What the models say of each symbol now, in the order of the symbols."""
+        names = [parse_symbol(symbol, field=f"symbols.{place}") for place, symbol in enumerate(symbols)]
+        seconds = less_margin(timeout_seconds)
+        if seconds <= 0:
+            raise deadline_exceeded(timeout_seconds)
+        ahead = self._look_ahead(names, self._now_ms(), seconds)
+        if ahead is None:
+            raise CrpbotError(Code.FAILED_PRECONDITION, "this server asks no models", reason="NO_MODELS")
+        found = await ahead
+        return [(symbol, found[symbol].outlook) for symbol in names]
+
+    def _look_ahead(
+        self, symbols: Sequence[str], now_ms: int, seconds: float
+    ) -> asyncio.Task[dict[str, Foreseen]] | None:
+        """Asks the models that speak at this very moment, beside all else; None where no model is asked."""
+        if self._forecasters is None:
+            return None
+        lineup = self._forecasters.lineup()
+        return asyncio.create_task(
+            foresee(self._market, self._forecasters, symbols, lineup=lineup, now_ms=now_ms, timeout_seconds=seconds)
+        )
+
+    async def _study(
+        self, symbols: Sequence[str], interval: str | None, now_ms: int, timeout_seconds: float
+    ) -> list[Study | RefusedSymbol]:
+        """Each symbol through all theories."""
         theories = choose(())
         length = self._defaults.window
         loop = asyncio.get_running_loop()
         started = loop.time()
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                now_ms = int(self._now().timestamp() * 1_000)
-                told = await self._market.latest_each(
-                    symbols, interval or self._defaults.interval, length, now_ms=now_ms
-                )
-                found = self._subjects(symbols, told, length)
-                subjects = await self._add_records([each for each in found if isinstance(each, Subject)])
-                left = timeout_seconds - (loop.time() - started)
-                findings = await self._consult(subjects, theories, timeout_seconds=left) if subjects else []
-        except TimeoutError:
-            raise deadline_exceeded(timeout_seconds) from None
+        told = await self._market.latest_each(symbols, interval or self._defaults.interval, length, now_ms=now_ms)
+        found = told_subjects(self._market, symbols, told, length)
+        subjects = await self._add_records([each for each in found if isinstance(each, Subject)])
+        left = timeout_seconds - (loop.time() - started)
+        findings = await self._consult(subjects, theories, timeout_seconds=left) if subjects else []
         studies = (
-            Study(each.candles, each.origin, _describe(each, said, len(theories)), each.records)
+            Study(each.candles, each.origin, describe(each, said, len(theories)), each.records)
             for each, said in zip(subjects, findings, strict=True)
         )
         return [each if isinstance(each, RefusedSymbol) else next(studies) for each in found]
@@ -132,17 +168,8 @@ class Desk:
         window = check_window(request.window)
         symbols = read_symbols(request)
         check_amount(request, len(symbols))
-        now_ms = int(self._now().timestamp() * 1_000)
-        own = [
-            *(
-                self._own(read_columns(columns, field=f"candles.{position}"), window, now_ms, f"candles.{position}")
-                for position, columns in enumerate(request.candles)
-            ),
-            *(
-                self._own(read_ccxt(rows, field=f"ccxt.{position}"), window, now_ms, f"ccxt.{position}")
-                for position, rows in enumerate(request.ccxt)
-            ),
-        ]
+        now_ms = self._now_ms()
+        own = own_subjects(request, window, usual=self._defaults.window, now_ms=now_ms)
         if not symbols:
             return own, ()
         interval = request.interval or self._defaults.interval
@@ -152,36 +179,12 @@ class Desk:
         errors = [each for each in told if isinstance(each, CrpbotError)]
         if errors and len(errors) == len(told) and not own:
             raise join_errors(errors, len(symbols))
-        found = self._subjects(symbols, told, length)
+        found = told_subjects(self._market, symbols, told, length)
         refused = tuple(each for each in found if isinstance(each, RefusedSymbol))
         return [each for each in found if isinstance(each, Subject)] + own, refused
 
-    def _subjects(
-        self, symbols: Sequence[str], told: Sequence[Told | CrpbotError], length: int
-    ) -> list[Subject | RefusedSymbol]:
-        """What the market told of each symbol, in their order."""
-        name, identity = self._market.name, self._market.identity
-        return [
-            RefusedSymbol(symbol, each.reason, each.detail)
-            if isinstance(each, CrpbotError)
-            else Subject(each.candles, length, name, identity, each.synthetic, each.degradations)
-            for symbol, each in zip(symbols, told, strict=True)
-        ]
-
-    def _own(self, candles: Candles, window: int | None, now_ms: int, field: str) -> Subject:
-        """The caller's own candles: enough of them, and all of them closed."""
-        needed = window or MIN_WINDOW
-        if len(candles) < needed:
-            raise invalid(field, f"has {len(candles)} candles, {needed} are needed", reason="TOO_FEW_CANDLES")
-        if candles.as_of > now_ms:
-            raise invalid(
-                f"{field}.open_times_ms",
-                f"row {len(candles) - 1}: the candle closes at {instant(candles.as_of).isoformat()}, "
-                f"after the server's clock {instant(now_ms).isoformat()}; only closed candles are read",
-                reason="CANDLE_NOT_CLOSED",
-            )
-        length = window or min(len(candles), self._defaults.window)
-        return Subject(candles, length, REQUEST_SOURCE, REQUEST_SOURCE, False)
+    def _now_ms(self) -> int:
+        return int(self._now().timestamp() * 1_000)
 
     async def _add_records(self, subjects: list[Subject]) -> list[Subject]:
         """What became of each symbol's signals, beside its candles; these are read also where no ledger answers."""
@@ -236,22 +239,4 @@ def deadline_exceeded(timeout_seconds: float) -> CrpbotError:
         f"the deadline of {max(timeout_seconds, 0.0):.3f} s passed before the answer was ready; "
         "ask for fewer windows or theories, or allow more time",
         reason="DEADLINE_EXCEEDED",
-    )
-
-
-def _describe(subject: Subject, found: Findings, asked: int) -> Analysis:
-    candles = subject.candles
-    answered = sum(reading.problem is None for reading in found.readings)
-    return Analysis(
-        symbol=candles.symbol,
-        interval=candles.interval,
-        window=subject.length,
-        as_of=instant(candles.as_of),
-        price=Decimal(repr(float(candles.close[-1]))),
-        source=subject.source,
-        synthetic=subject.synthetic,
-        readings=found.readings,
-        missing=found.missing,
-        coverage=answered / asked,
-        degradations=subject.degradations,
     )

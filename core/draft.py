@@ -10,10 +10,10 @@ from typing import Final
 
 from core.analysis import RefusedSymbol
 from core.case_file import write_case
+from core.consultation import Consultation
 from core.market import milliseconds
 from core.money import canonical
 from core.paper.trade import birth
-from core.prompt import hash_prompt
 from core.risk.account import AccountFacts, Moment
 from core.risk.assess import assess
 from core.risk.booking import NewEmission
@@ -38,7 +38,7 @@ from core.signal import (
 from core.signal_ports import Birth, Study
 from core.signal_store import NewSignal, SnapshotReference
 from core.trade import Book, Direction, Tier
-from core.verdicts import Consultation, change_24h_percent
+from core.verdicts import change_24h_percent
 
 ID_BYTES: Final = 15
 DEGRADED_RULE: Final = "degraded"
@@ -68,11 +68,15 @@ class Frame:
     synthetic: bool
     versions: tuple[Version, ...]
     actor: str
+    strategy: Strategy = Strategy.V7
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A decision before its last judgement. `signal` is what is stored when that judgement says no."""
+    """A decision before its last judgement. `signal` is what is stored when that judgement says no.
+
+    `refused` are the account's vetoes from before anything was read, where it was read all the same, to compare.
+    """
 
     signal: Signal
     consultation: Consultation | None = None
@@ -81,11 +85,12 @@ class Draft:
     key: str | None = None
     actor: str = "api"
     texts: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[Veto, ...] = ()
 
     @property
     def proposed(self) -> Direction:
         """What would be published if the account allows it."""
-        return Direction.HOLD if self.consultation is None else self.consultation.decision.direction
+        return Direction.HOLD if self.consultation is None or self.refused else self.consultation.decision.direction
 
 
 def refuse_unasked(symbol: str, frame: Frame, at: datetime, vetoes: tuple[Veto, ...]) -> Draft:
@@ -126,10 +131,8 @@ def draft(
     doubts = (*analysis.degradations, *decision.degradations)
     shadow = consultation.book is Book.SHADOW
     account = Book.SHADOW.value if shadow else frame.account
-    prompt = consultation.prompt
-    versions = (*frame.versions, Version("rule", consultation.case.rule.label))
     signal = Signal(
-        id=make_id(account, analysis.symbol, frame),
+        id=make_id(account, analysis.symbol, frame, compared=decision.strategy if shadow else None),
         account=account,
         book=consultation.book,
         symbol=analysis.symbol,
@@ -138,7 +141,7 @@ def draft(
         as_of=analysis.as_of,
         interval=analysis.interval,
         window=analysis.window,
-        strategy=Strategy.V7,
+        strategy=decision.strategy,
         variant=decision.variant,
         mode=frame.mode,
         runtime_mode=frame.runtime_mode,
@@ -171,7 +174,8 @@ def draft(
         coverage=decision.coverage,
         votes=decision.votes,
         timings_ms=dict(timings_ms),
-        versions=versions if prompt is None else (*versions, Version("prompt", hash_prompt(prompt))),
+        versions=(*frame.versions, *consultation.versions),
+        ensemble=decision.ensemble,
     )
     key = None if frame.slot else frame.key
     return Draft(signal, consultation, stop_first, references, key, frame.actor, write_texts(consultation))
@@ -180,16 +184,22 @@ def draft(
 def settle(draft: Draft, bench: Bench | None, facts: AccountFacts, moment: Moment) -> Birth:
     """The last judgement, under the locks: a BUY or SELL that the account allows, or the HOLD with its vetoes.
 
-    A draft that proposes nothing needs no bench.
+    A draft that proposes nothing needs no bench. One of the shadow book takes the account as it was made: what shares
+    that account neither takes room from the others nor loses it for them.
     """
     signal = replace(draft.signal, timestamp=moment.at)
     consultation = draft.consultation
+    if draft.refused:
+        vetoes = (*signal.vetoes, *draft.refused)
+        return Birth(_new(draft, replace(signal, vetoes=vetoes, ftmo_compliant=is_compliant(draft.refused))))
     if consultation is None or draft.proposed is Direction.HOLD or signal.degraded:
         return Birth(_new(draft, signal))
     assert bench is not None  # there is one for every account on which something is proposed
     decision = consultation.decision
     levels = decision.levels
     assert levels is not None  # a decision that is no HOLD has them
+    if signal.book is Book.SHADOW:
+        facts = replace(facts, days=(), open_trades=(), latches=())
     state = assess(facts, bench.pack, bench.quotes, moment, limits=bench.limits)
     plan = Plan(signal.symbol, decision.direction, levels.entry, levels.stop_loss)
     sizing = size(plan, bench.pack, state, limits=bench.limits, step=bench.step(signal.symbol))
@@ -220,14 +230,14 @@ def is_compliant(vetoes: tuple[Veto, ...]) -> bool:
     return all(veto.rule in HOUSE_RULES for veto in vetoes)
 
 
-def make_id(account: str, symbol: str, frame: Frame) -> str:
+def make_id(account: str, symbol: str, frame: Frame, *, compared: Strategy | None = None) -> str:
     """The same question gets the same id: a retry finds what the first attempt stored.
 
-    Whoever decided has no part in it. A retry may draw another variant, or find no budget for the model: the first
-    decision stands all the same.
+    Whoever decided has no part in it. A retry may draw another variant, find no budget for the model, or come after
+    another strategy was set: the first decision stands all the same. Only what is compared is told apart by strategy.
     """
     when = f"slot {milliseconds(frame.slot)}" if frame.slot else f"key {frame.key}"
-    said = "|".join((account, symbol, when, Strategy.V7.value))
+    said = "|".join((account, symbol, when, (compared or Strategy.V7).value))
     return "sig_" + blake2b(said.encode(), digest_size=ID_BYTES).hexdigest()
 
 
@@ -315,7 +325,7 @@ def _blank(symbol: str, frame: Frame, at: datetime, *, replace_with: Mapping[str
         "timestamp": at,
         "interval": frame.interval,
         "window": frame.window,
-        "strategy": Strategy.V7,
+        "strategy": frame.strategy,
         "mode": frame.mode,
         "runtime_mode": frame.runtime_mode,
         "direction": Direction.HOLD,

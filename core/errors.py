@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Final
 
 SHOWN_CHARACTERS: Final = 64  # of a value that somebody sent
@@ -63,6 +64,18 @@ class CrpbotError(Exception):
         self.reason = reason
         self.violations = violations
         self.retry_after_seconds = retry_after_seconds
+
+    def __reduce__(self) -> tuple[partial[CrpbotError], tuple[()]]:
+        """As it crosses from one process to another: an error that cannot would break the pool it was raised in."""
+        rebuild = partial(
+            CrpbotError,
+            self.code,
+            self.detail,
+            reason=self.reason,
+            violations=self.violations,
+            retry_after_seconds=self.retry_after_seconds,
+        )
+        return rebuild, ()
 
 
 def unknown(field: str, what: str, found: str, known: Iterable[str]) -> CrpbotError:

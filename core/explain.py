@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from dataclasses import replace
+from typing import Final
 
-from core.decision import CONFIDENCE_RULE, Case, Decision, decide, weigh_case
+from core.decision import CONFIDENCE_RULE, Case, Decision, decide, tell_apart, weigh_case
+from core.explain_voices import explain_voices
+from core.explanation import Change, Explanation, sort_votes
 from core.signal import Unasked, Variant, Verdict, Veto, Vote
+from core.strategies import AnyCase
 from core.synthesis import NEVER_VOTE, display_name
-from core.trade import STRICT, Direction
+from core.trade import Direction
 
 CONFIDENCE: Final = "confidence"
 # A vote that moves the log-odds by less than this turns nothing.
@@ -22,34 +25,12 @@ WEAKEST: Final = 1e-9
 NUDGES: Final = (0.0, 1e-12, 1e-9, 1e-6)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One number that, changed like this and nothing else, gives another outcome. `what` is a theory or confidence."""
-
-    __pydantic_config__: ClassVar = STRICT
-    what: str
-    before: float
-    after: float
-    outcome: Direction
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A decision in plain words. `without` names the theories whose absence alone would have changed the outcome."""
-
-    __pydantic_config__: ClassVar = STRICT
-    direction: Direction
-    sentences: tuple[str, ...]
-    moved: tuple[Vote, ...]
-    stopped_by: Veto | None
-    change: Change | None
-    without: tuple[str, ...]
-
-
-def explain(case: Case, *, vetoes: Sequence[Veto] = ()) -> Explanation:
+def explain(case: AnyCase, *, vetoes: Sequence[Veto] = ()) -> Explanation:
     """The explanation of a case; `vetoes` are those of the account, which no reading could have lifted."""
+    if not isinstance(case, Case):
+        return explain_voices(case, vetoes=vetoes)
     decision = decide(case)
-    moved = tuple(sorted((vote for vote in decision.votes if vote.pull != 0.0), key=_by_strength))
+    moved = sort_votes(decision.votes)
     own = next((veto for veto in decision.vetoes if veto.rule != CONFIDENCE_RULE), None)
     stopped_by = next(iter((*vetoes, *((own,) if own else ()), *decision.vetoes)), None)
     change = None if vetoes else find_change(case)
@@ -116,10 +97,6 @@ def _pivots(case: Case, decision: Decision) -> tuple[str, ...]:
     return tuple(name for name in names if decide(case, without=name).direction is not decision.direction)
 
 
-def _by_strength(vote: Vote) -> tuple[float, str]:
-    return -abs(vote.pull), vote.theory
-
-
 def _tell(
     case: Case,
     decision: Decision,
@@ -153,5 +130,5 @@ def _tell_change(change: Change | None) -> str:
     if change is None:
         return "No change of one vote or of the confidence would have changed the outcome."
     what = "the model's confidence" if change.what == CONFIDENCE else f"the vote of {display_name(change.what)}"
-    turned = f"at {change.after:.4f} instead of {change.before:.4f}"
-    return f"With {what} {turned} it would have been {change.outcome.value}."
+    after, before = tell_apart(change.after, change.before)
+    return f"With {what} at {after} instead of {before} it would have been {change.outcome.value}."

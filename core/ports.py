@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol
 from core.analysis import Findings
 from core.confidence import Records
 from core.context import Facts
+from core.ensemble import Outlook
 from core.errors import CrpbotError
+from core.lineup import Lineup
 from core.market import Candles, Windows
 from core.risk.account import Quote
 from core.risk.size import Step
@@ -98,4 +100,16 @@ class Analysts(Protocol):
         self, batches: Sequence[Windows], theories: Sequence[str], *, timeout_seconds: float
     ) -> list[list[Findings]]:
         """For each batch and row, what the theories found; what does not answer in time is named as missing."""
+        ...
+
+
+class Forecasters(Protocol):
+    """Whoever asks the models: in process, or on Ray Serve."""
+
+    def lineup(self) -> Lineup:
+        """The models that speak now. A question reads it once and keeps to it."""
+        ...
+
+    async def forecast(self, windows: Windows, lineup: Lineup, *, timeout_seconds: float) -> list[Outlook]:
+        """What the models of a lineup say of each row of minutes. It never raises: who is silent says why."""
         ...

@@ -6,25 +6,26 @@ the size) is taken as it was said, because what the account was then is not kept
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from core.case_file import read_case, write_case
-from core.decision import Case, Decision, decide
+from core.case_file import read_case
+from core.consultation import Consultation
+from core.decision import Case, Decision
 from core.draft import Frame, draft
+from core.ensemble_decision import EnsembleCase, model_versions
 from core.levels import chance_of_stop_first, measure
 from core.llm import Prompt
-from core.market import stack_windows
-from core.prompt import Question, write_prompt
+from core.market import instant, stack_windows
+from core.models.weighting import KINDS
+from core.prompt import hash_prompt
 from core.replay_difference import SHOWN, is_equal, show_both, spell
-from core.reply import parse_reply
-from core.signal import Mode, Refusal, Signal, Unasked, Verdict
+from core.replay_texts import compare_texts, write_again
+from core.signal import Mode, Signal, Version
 from core.signal_ports import Study, WholeSignal
-from core.trade import Book, Direction
-from core.verdicts import Consultation
+from core.strategies import AnyCase, decide_case
+from core.trade import Direction
 
 # What the account may still change or say; it is judged by _judge, the rest of the row must be equal.
 ACCOUNTS_OWN: Final = frozenset(
@@ -34,9 +35,9 @@ ACCOUNTS_OWN: Final = frozenset(
     }
 )
 LEVELS: Final = ("entry", "stop_loss", "take_profit")
+DECIDERS: Final = frozenset({"rule", "prompt", *KINDS})  # parts of a row's versions that follow from its case
 # What reading a text that is none of ours any more can raise.
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
-_TOLD: Final = re.compile(r"^Threshold: (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,12 @@ def replay_decision(whole: WholeSignal, machine: Machine) -> Replayed:
     found = Replayed(signal.id, signal.symbol)
     if "case" not in whole.texts:
         return replace(found, decision=True if signal.as_of is None else None, remarks=(_tell_absence(signal),))
-    if not whole.candles:
+    if len(whole.candles) < max(1, len(whole.stored.snapshots)):
         return replace(found, remarks=("its candles have been forgotten: nothing to replay it on",))
     try:
         case, mode = read_case(whole.texts["case"])
-        prompt, unlike = _write_again(whole, case, mode)
-        wrong = [*_compare_texts(whole, case, mode), *_compare_row(whole, case, mode, prompt, machine)]
+        prompt, unlike = write_again(whole, case, mode)
+        wrong = [*compare_texts(whole, case, mode), *_compare_row(whole, case, mode, prompt, machine)]
     except UNREADABLE as error:
         words = f"case: cannot be read or decided on ({type(error).__name__}: {str(error)[:SHOWN]})"
         return replace(found, decision=False, differences=(words,))
@@ -106,53 +107,13 @@ def _version(signal: Signal, part: str) -> str:
     return next((each.version for each in signal.versions if each.part == part), "")
 
 
-def _compare_texts(whole: WholeSignal, case: Case, mode: Mode) -> Iterator[str]:
-    """The case as this version would write it, and its verdict as this version reads the reply."""
-    text, reply = whole.texts["case"], whole.texts.get("reply")
-    written = write_case(case, mode)
-    if written != text:
-        yield show_both("case", text, written)
-    if reply is not None:
-        parsed = write_case(replace(case, reply=parse_reply(reply)), mode)
-        if parsed != written:
-            yield show_both("reply", written, parsed)
-    elif isinstance(case.reply, Verdict) or (isinstance(case.reply, Refusal) and case.reply.reason.startswith("reply")):
-        yield "reply: the case rests on one, and none is stored"
-
-
-def _write_again(whole: WholeSignal, case: Case, mode: Mode) -> tuple[Prompt | None, tuple[str, ...]]:
-    """The prompt of the case, where one was written, and how it differs from the stored one."""
-    stored = whole.texts.get("prompt")
-    if stored is None:
-        return None, ()
-    signal = whole.stored.signal
-    change = signal.change_24h_percent
-    told = _told_threshold(signal, case, stored)
-    prompt = write_prompt(Question(case.analysis, mode, told, case.yardstick, change_24h_percent=change))
-    again = f"{prompt.system}\0{prompt.user}"
-    return prompt, () if again == stored else (show_both("prompt", stored, again),)
-
-
-def _told_threshold(signal: Signal, case: Case, stored: str) -> float:
-    """The threshold that the model was told: that of the variant drawn for the slot.
-
-    Where the other variant, or after a failure the rule, decided, the case has a threshold of its own. What was told is
-    then read from the prompt, whose hash stands in the row.
-    """
-    if signal.book is Book.PRIMARY and not isinstance(case.reply, Unasked):
-        return case.threshold.value
-    found = _TOLD.search(stored)
-    try:
-        return float(found.group(1)) if found else math.nan
-    except ValueError:
-        return math.nan
-
-
-def _compare_row(whole: WholeSignal, case: Case, mode: Mode, prompt: Prompt | None, machine: Machine) -> Iterator[str]:
+def _compare_row(
+    whole: WholeSignal, case: AnyCase, mode: Mode, prompt: Prompt | None, machine: Machine
+) -> Iterator[str]:
     """The stored row against the one that this case gives."""
     signal, candles = whole.stored.signal, whole.candles[0]
     exact = is_same_arithmetic(signal, machine)
-    decision = decide(case)
+    decision = decide_case(case)
     again = _draft_again(whole, case, decision, mode=mode, prompt=prompt)
     if again.change_24h_percent is None:  # the desk may have read more candles than the window that is kept
         again = replace(again, change_24h_percent=signal.change_24h_percent)
@@ -162,6 +123,10 @@ def _compare_row(whole: WholeSignal, case: Case, mode: Mode, prompt: Prompt | No
             yield show_both(name, stored, found)
     if (candles.symbol, candles.as_of, len(candles)) != _seen(case):
         yield show_both("candles", str(_seen(case)), str((candles.symbol, candles.as_of, len(candles))))
+    if isinstance(case, EnsembleCase) and len(whole.candles) > 1 and case.outlook.as_of is not None:
+        read = instant(whole.candles[1].as_of)
+        if read != case.outlook.as_of:
+            yield show_both("minutes", case.outlook.as_of.isoformat(), read.isoformat())
     if float(candles.close[-1]) != float(case.analysis.price):
         yield show_both("price", str(case.analysis.price), repr(float(candles.close[-1])))
     for name, kept, measured in zip(("close", "atr"), case.yardstick, measure(candles), strict=True):
@@ -170,12 +135,12 @@ def _compare_row(whole: WholeSignal, case: Case, mode: Mode, prompt: Prompt | No
     yield from _judge(whole, decision, again, exact=exact)
 
 
-def _seen(case: Case) -> tuple[str, int, int]:
+def _seen(case: AnyCase) -> tuple[str, int, int]:
     analysis = case.analysis
     return analysis.symbol, round(analysis.as_of.timestamp() * 1_000), analysis.window
 
 
-def _draft_again(whole: WholeSignal, case: Case, decision: Decision, *, mode: Mode, prompt: Prompt | None) -> Signal:
+def _draft_again(whole: WholeSignal, case: AnyCase, decision: Decision, *, mode: Mode, prompt: Prompt | None) -> Signal:
     """The row as it was before the account was asked, by the very function that made it."""
     stored, signal = whole.stored, whole.stored.signal
     frame = Frame(
@@ -188,10 +153,21 @@ def _draft_again(whole: WholeSignal, case: Case, decision: Decision, *, mode: Mo
         window=signal.window,
         source=signal.source,
         synthetic=signal.synthetic,
-        versions=tuple(each for each in signal.versions if each.part not in {"rule", "prompt"}),
+        versions=tuple(each for each in signal.versions if each.part not in DECIDERS),
         actor="",
+        strategy=signal.strategy,
     )
-    consultation = Consultation(signal.book, case, decision, mode, prompt, whole.texts.get("reply"), signal.llm)
+    consultation = Consultation(
+        signal.book,
+        case,
+        decision,
+        mode,
+        prompt,
+        whole.texts.get("reply"),
+        signal.llm,
+        signal.calibrated_confidence,  # closed trades of then said it, and those are not kept
+        _deciders(signal, case, prompt),
+    )
     return draft(
         Study(whole.candles[0], "", case.analysis),
         consultation,
@@ -203,9 +179,19 @@ def _draft_again(whole: WholeSignal, case: Case, decision: Decision, *, mode: Mo
     ).signal
 
 
+def _deciders(signal: Signal, case: AnyCase, prompt: Prompt | None) -> tuple[Version, ...]:
+    """The versions of who decided. A vote does not keep those of its sides, so they are as they were said."""
+    if isinstance(case, Case):
+        rule = Version("rule", case.rule.label)
+        return (rule,) if prompt is None else (rule, Version("prompt", hash_prompt(prompt)))
+    if isinstance(case, EnsembleCase):
+        return model_versions(case.outlook)
+    return tuple(each for each in signal.versions if each.part in DECIDERS)
+
+
 def _judge(whole: WholeSignal, decision: Decision, again: Signal, *, exact: bool) -> Iterator[str]:
     """What was published, or why it was not, against what this decision allows."""
-    signal, held = whole.stored.signal, len(again.vetoes)
+    signal, held, candles = whole.stored.signal, len(again.vetoes), whole.candles[0]
     if signal.vetoes[:held] != again.vetoes:
         yield show_both("vetoes", spell(signal.vetoes[:held]), spell(again.vetoes))
     if signal.direction is Direction.HOLD:
@@ -219,7 +205,7 @@ def _judge(whole: WholeSignal, decision: Decision, again: Signal, *, exact: bool
         stored, found = getattr(signal, name), getattr(decision.levels, name)
         if stored != found:
             yield show_both(name, str(stored), str(found))
-    window = stack_windows(whole.candles, len(whole.candles[0]))
+    window = stack_windows([candles], len(candles))
     chance = chance_of_stop_first(window, signal.direction, decision.levels)
     if not is_equal(signal.stop_first, chance, exact=exact):
         yield show_both("stop_first", str(signal.stop_first), str(chance))

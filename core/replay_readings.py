@@ -22,6 +22,7 @@ from core.analyzers import Analyzer
 from core.canonical import write_canonical
 from core.case_file import read_case
 from core.confidence import TierRecord, to_columns
+from core.decision import Case
 from core.fitted import Fit, Library, Shelf, Unfitted, Wanted
 from core.market import Candles, Context, Record, Windows, stack_windows
 from core.replay_decision import UNREADABLE, Machine, Replayed, is_same_arithmetic, replay_decision
@@ -96,13 +97,18 @@ def replay_readings(heard: Sequence[Heard], shelf: Shelf, *, evaluate: Evaluate 
 
 
 def _hear(whole: WholeSignal, machine: Machine) -> Heard | None:
-    """What there is to be computed again; None where it was forgotten or cannot be read, which is told elsewhere."""
+    """What there is to be computed again; None where no theory decided.
+
+    None too where it was forgotten or cannot be read, which is told elsewhere.
+    """
     signal = whole.stored.signal
     if "case" not in whole.texts or not whole.candles:
         return None
     try:
         case, _ = read_case(whole.texts["case"])
     except UNREADABLE:
+        return None
+    if not isinstance(case, Case):
         return None
     identity = whole.identities[0] if whole.identities else ""
     return Heard(

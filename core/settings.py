@@ -14,8 +14,10 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.asked_windows import MAX_WINDOW, MIN_WINDOW
+from core.models.weighting import USUAL
 from core.settings_values import (
     Allowed,
+    ArtifactUrl,
     DatabaseUrl,
     Dollars,
     EnsembleWeights,
@@ -27,7 +29,6 @@ from core.settings_values import (
     Port,
     Secret,
     ServerUrl,
-    Weights,
     mask_database_url,
 )
 
@@ -112,10 +113,23 @@ class Market(Section):
         "market, without a key.",
     )
     synthetic_seed: int = Field(7, ge=0, le=2**32 - 1, description="Seed of the synthetic market.")
+    synthetic_edge: bool = Field(
+        True, description="The synthetic market can be foreseen a little, as in training; models of it speak only then."
+    )
     replay_folder: Path = Field(Path("data/raw"), description="Folder of the recorded candles (Parquet) for replay.")
     interval: Interval = Field("5m", description="Length of a candle where a request does not say.")
     window: int = Field(
         500, ge=MIN_WINDOW, le=MAX_WINDOW, description="Candles that an analysis reads where a request does not say."
+    )
+
+
+class Models(Section):
+    """The trained models."""
+
+    url: Annotated[ArtifactUrl, Named("ARTIFACT_URL", old=("CRPBOT__MODELS__FOLDER",))] = Field(
+        "data/models",
+        description="Where the models are: a folder, relative to where the server is started, or a part of a bucket, "
+        "which AWS knows us for as it knows its own command line (no key is set here).",
     )
 
 
@@ -136,6 +150,14 @@ HOURLY_SIGNALS: Final = {"conservative": 3, "aggressive": 20}
 class Decision(Section):
     """When readings become a signal."""
 
+    strategy: Literal["v7", "v6", "vote"] = Field(
+        "v7", description="Who decides what is published: v7 the theories, v6 the models' ensemble, vote both."
+    )
+    compare_strategies: bool = Field(
+        True,
+        description="Where a model is promoted, decide by the other strategies on the same candle too; they go to the "
+        "shadow book.",
+    )
     mode: Literal["conservative", "aggressive"] = Field(
         "conservative", description="conservative waits for agreement; aggressive takes a lean, from 0.55 on."
     )
@@ -155,7 +177,7 @@ class Decision(Section):
         None, ge=1, le=60, description="High-confidence signals in any 60 minutes; unset means no limit of their own."
     )
     ensemble_weights: Annotated[EnsembleWeights, Named("ENSEMBLE_WEIGHTS")] = Field(
-        Weights(0.35, 0.40, 0.25), description="Weights of LSTM, Transformer and PPO in the ensemble."
+        USUAL, description="Weights of LSTM, Transformer and PPO in the ensemble."
     )
 
     @property
@@ -281,6 +303,7 @@ class Settings(Section):
     ray: Ray = Ray()
     serving: Serving = Serving()
     market: Market = Market()
+    models: Models = Models()
     database: Database = Database()
     decision: Decision = Decision()
     risk: Risk = Risk()
@@ -305,7 +328,12 @@ class Settings(Section):
 # What a profile sets instead of the defaults. v7 is the defaults themselves.
 PROFILES: Final[Mapping[str, Mapping[str, str]]] = {
     "v7": {},
-    "v6": {"CONFIDENCE_THRESHOLD": "0.75", "MAX_SIGNALS_PER_HOUR": "10", "MAX_SIGNALS_PER_HOUR_HIGH": "5"},
+    "v6": {
+        "CRPBOT__DECISION__STRATEGY": "v6",
+        "CONFIDENCE_THRESHOLD": "0.75",
+        "MAX_SIGNALS_PER_HOUR": "10",
+        "MAX_SIGNALS_PER_HOUR_HIGH": "5",
+    },
     "v7-plan": {
         "MAX_SIGNALS_PER_HOUR": "6",
         "CRPBOT__LLM__DAILY_BUDGET_USD": "3",

@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from core.bucket import is_bucket
+from core.errors import CrpbotError
 from core.market import INTERVAL_SECONDS
+from core.models.weighting import Weights
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
 WEIGHT_TOLERANCE = 1e-9  # decimals such as 0.1, 0.2 and 0.7 add up to 1 only within the rounding of a float
@@ -44,14 +47,6 @@ class Allowed:
     words: str
 
 
-class Weights(NamedTuple):
-    """How much each model counts in the ensemble."""
-
-    lstm: float
-    transformer: float
-    policy: float
-
-
 def check_loopback(text: str) -> str:
     """An address that only this machine can reach."""
     if text == "localhost":
@@ -59,6 +54,15 @@ def check_loopback(text: str) -> str:
     if IPv4Address(text) not in LOOPBACK:
         raise ValueError("not a loopback address")
     return text
+
+
+def check_artifact_url(url: str) -> str:
+    """A path, or a part of a bucket; never a key: those have places of their own."""
+    try:
+        is_bucket(url)
+    except CrpbotError:
+        raise ValueError("neither a path nor s3://BUCKET/PREFIX") from None
+    return url
 
 
 def check_database_url(url: SecretStr | None) -> SecretStr | None:
@@ -149,6 +153,7 @@ LoopbackHost = Annotated[
     AfterValidator(check_loopback),
     Allowed("127.0.0.0/8 or localhost (there are no keys and no TLS yet: anywhere else strangers could come in)"),
 ]
+ArtifactUrl = Annotated[str, AfterValidator(check_artifact_url), Allowed("a path or s3://BUCKET/PREFIX")]
 DatabaseUrl = Annotated[
     SecretStr | None,
     AfterValidator(check_database_url),

@@ -12,10 +12,10 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from core.models.weighting import Weights
 from core.settings import PROFILES, Settings
 from core.settings_catalogue import Declaration, catalogue, sections
 from core.settings_sources import Loaded
-from core.settings_values import Weights
 
 TAIL: Final = 4
 SHORTEST_WITH_TAIL: Final = 12  # of a shorter secret the last four characters would tell too much

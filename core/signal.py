@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import ClassVar
 
+from core.ensemble import Ensemble
 from core.trade import STRICT, Book, Direction, Levels, Tier
 
 
@@ -19,7 +20,7 @@ class Mode(Enum):
 
 
 class Strategy(Enum):
-    """Which way of deciding: the fifteen theories (v7), the earlier indicators (v6), or both by vote."""
+    """Which way of deciding: the fifteen theories (v7), the models' ensemble (v6), or both by vote."""
 
     V7 = "v7"
     V6 = "v6"
@@ -136,10 +137,11 @@ class Version:
 class Signal:
     """The decision. It never changes: a correction is a new row, and what became of it stands in other tables.
 
-    `timestamp` is when it was decided, `as_of` the close of the last candle that it could see. Prices, size and
+    `timestamp` is when it was decided, `as_of` the close of the theories' last candle. Prices, size and
     `stop_first` are absent for HOLD. `confidence` is what the verdict said, `calibrated_confidence` the share of such
     signals that ended as wins, absent until there are enough. `tier` follows from the confidence also where it was not
-    enough. `ftmo_compliant` is false where a rule of the firm forbade the signal.
+    enough. `ftmo_compliant` is false where a rule of the firm forbade the signal. `ensemble` is what the models said,
+    of a decision that is theirs.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -186,3 +188,4 @@ class Signal:
     votes: tuple[Vote, ...]
     timings_ms: dict[str, float]
     versions: tuple[Version, ...]
+    ensemble: Ensemble | None = None

@@ -9,10 +9,12 @@ from typing import Protocol
 
 from core.analysis import Analysis, RefusedSymbol
 from core.confidence import Records
+from core.ensemble import Outlook
 from core.idempotency import Attempt
 from core.market import Candles
 from core.risk.account import AccountFacts, Clock, Moment
 from core.risk.booking import NewEmission, NewTrade
+from core.signal import Strategy
 from core.signal_store import EVERYTHING, NewSignal, SignalFilter, SignalPage, SnapshotReference, StoredSignal
 
 
@@ -21,12 +23,15 @@ class Study:
     """A market as it was read for a decision: its candles, where they are from, and what the theories say.
 
     `records` are the symbol's closed trades that the theories were told, by variant and tier; None: nothing was told.
+    `outlook` is what the models say and `minutes` the candles that they read; None where no models are asked.
     """
 
     candles: Candles
     identity: str
     analysis: Analysis
     records: Records | None = None
+    outlook: Outlook | None = None
+    minutes: Candles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,10 @@ class Studies(Protocol):
         """Each symbol as it stands now, in their order; one that cannot be read does not take the others with it."""
         ...
 
+    def staffed(self, symbols: Sequence[str]) -> frozenset[str]:
+        """Those of the symbols on which models speak too, so that strategies can be compared."""
+        ...
+
 
 class Decisions(Protocol):
     """Where decisions are born."""
@@ -72,6 +81,12 @@ class Decisions(Protocol):
         self, account_id: str, judge: Judge, *, clock: Clock, window_ms: int, attempt: Attempt | None = None
     ) -> StoredSignal:
         """Judge under the locks and store; a decision that is there already is the answer."""
+        ...
+
+    async def compare(
+        self, account_id: str, judges: Sequence[Judge], *, clock: Clock, attempt: Attempt | None = None
+    ) -> None:
+        """Store what only compares: all in one transaction, each judged on the account as it was made."""
         ...
 
     async def decided(self, account_id: str, symbols: Sequence[str], slot: datetime) -> Mapping[str, StoredSignal]:
@@ -88,8 +103,10 @@ class Decisions(Protocol):
         """Store what several decisions are about to see."""
         ...
 
-    async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
-        """The closed trades of each symbol's signals by variant and tier."""
+    async def records_of(
+        self, strategies: Sequence[Strategy], symbols: Sequence[str], *, synthetic: bool
+    ) -> Mapping[Strategy, Mapping[str, Records]]:
+        """The closed trades of each symbol's signals by strategy, variant and tier, in one snapshot."""
         ...
 
 

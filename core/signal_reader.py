@@ -7,9 +7,9 @@ from contextlib import aclosing
 from typing import Final
 
 from core.case_file import read_case
-from core.decision import decide
 from core.errors import invalid
-from core.explain import Explanation, explain
+from core.explain import explain
+from core.explanation import Explanation
 from core.idempotency import Attempt
 from core.market import parse_symbol
 from core.risk.account import Clock
@@ -25,6 +25,7 @@ from core.signal_requests import (
     StreamSignalsRequest,
 )
 from core.signal_store import SignalFilter
+from core.strategies import decide_case
 from core.trade import Book
 
 MAX_PAGE: Final = 100  # reading so many held the gateway's loop 8 to 13 ms; writing 500 over gRPC held it 75
@@ -61,6 +62,8 @@ class SignalReader:
             account=request.account,
             since=request.since,
             until=request.until,
+            strategy=request.strategy,
+            model=request.model,
         )
         page = await self._archive.list(wanted=wanted, cursor=request.cursor, limit=limit)
         return ListSignalsResponse(tuple(stored.signal for stored in page.signals), page.next_cursor)
@@ -72,7 +75,7 @@ class SignalReader:
         if text is None:
             return _explain_without_case(signal)
         case, _ = read_case(text)
-        own = decide(case).vetoes
+        own = decide_case(case).vetoes
         return explain(case, vetoes=tuple(veto for veto in signal.vetoes if veto not in own))
 
     async def stream(self, request: StreamSignalsRequest) -> AsyncGenerator[SignalEvent, None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from core.signal import Mode, Signal, Variant
+from core.signal import Mode, Signal, Strategy, Variant
 from core.trade import STRICT, Book, Direction, Tier
 
 
@@ -54,7 +54,7 @@ class ExplainSignalRequest:
 class ListSignalsRequest:
     """Which decisions, newest first, of the primary book unless another is named.
 
-    `cursor` is the one that the page before ended with.
+    `cursor` is the one that the page before ended with. `model` is the version of one that had a part in it.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -68,6 +68,8 @@ class ListSignalsRequest:
     until: datetime | None = None
     cursor: int | None = None
     limit: int | None = None
+    strategy: Strategy | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from core.signal import Signal, Variant
+from core.signal import Signal, Strategy, Variant
 from core.trade import Book, Direction, Tier
 
 
@@ -48,7 +48,10 @@ class StoredSignal:
 
 @dataclass(frozen=True, slots=True)
 class SignalFilter:
-    """Which decisions are wanted; None does not ask. `since` is included, `until` is not."""
+    """Which decisions are wanted; None does not ask. `since` is included, `until` is not.
+
+    `model` is the version of one that had a part in it.
+    """
 
     symbol: str | None = None
     direction: Direction | None = None
@@ -58,6 +61,8 @@ class SignalFilter:
     account: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    strategy: Strategy | None = None
+    model: str | None = None
 
 
 EVERYTHING = SignalFilter()

@@ -19,8 +19,8 @@ from serving.processes import Process, descendants, free_ports, identify, kill, 
 
 Mode = Literal["ray", "inprocess"]
 
-START_SECONDS: Final = 120.0
-END_SECONDS: Final = 30.0
+START_SECONDS: Final = 300.0  # what it took is measured; this only ends a start that hangs
+END_SECONDS: Final = 120.0
 POLL_SECONDS: Final = 0.05
 PROBE_SECONDS: Final = 2.0
 FIRST_ANSWER_SECONDS: Final = 30.0  # a server without Ray compiles its kernels in the first request

@@ -155,6 +155,35 @@ class Reached(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REACHED_LOOKS_MET: _ClassVar[Reached]
     REACHED_LOOKS_MISSED: _ClassVar[Reached]
     REACHED_UNKNOWN: _ClassVar[Reached]
+
+class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KIND_UNSPECIFIED: _ClassVar[Kind]
+    KIND_LSTM: _ClassVar[Kind]
+    KIND_TRANSFORMER: _ClassVar[Kind]
+    KIND_PPO: _ClassVar[Kind]
+
+class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_STATE_UNSPECIFIED: _ClassVar[ModelState]
+    MODEL_STATE_PROMOTED: _ClassVar[ModelState]
+    MODEL_STATE_CANDIDATE: _ClassVar[ModelState]
+    MODEL_STATE_KEPT: _ClassVar[ModelState]
+    MODEL_STATE_DAMAGED: _ClassVar[ModelState]
+
+class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_UNSPECIFIED: _ClassVar[Verdict]
+    VERDICT_PASS: _ClassVar[Verdict]
+    VERDICT_FAIL: _ClassVar[Verdict]
+    VERDICT_INSUFFICIENT: _ClassVar[Verdict]
+
+class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTION_UNSPECIFIED: _ClassVar[Action]
+    ACTION_PROMOTE: _ClassVar[Action]
+    ACTION_RESTORE: _ClassVar[Action]
+    ACTION_DEMOTE: _ClassVar[Action]
 ACCOUNT_KIND_UNSPECIFIED: AccountKind
 ACCOUNT_KIND_PAPER: AccountKind
 ACCOUNT_KIND_REPORTED: AccountKind
@@ -240,6 +269,23 @@ REACHED_MISSED: Reached
 REACHED_LOOKS_MET: Reached
 REACHED_LOOKS_MISSED: Reached
 REACHED_UNKNOWN: Reached
+KIND_UNSPECIFIED: Kind
+KIND_LSTM: Kind
+KIND_TRANSFORMER: Kind
+KIND_PPO: Kind
+MODEL_STATE_UNSPECIFIED: ModelState
+MODEL_STATE_PROMOTED: ModelState
+MODEL_STATE_CANDIDATE: ModelState
+MODEL_STATE_KEPT: ModelState
+MODEL_STATE_DAMAGED: ModelState
+VERDICT_UNSPECIFIED: Verdict
+VERDICT_PASS: Verdict
+VERDICT_FAIL: Verdict
+VERDICT_INSUFFICIENT: Verdict
+ACTION_UNSPECIFIED: Action
+ACTION_PROMOTE: Action
+ACTION_RESTORE: Action
+ACTION_DEMOTE: Action
 
 class AnalyzeRequest(_message.Message):
     __slots__ = ("symbol", "symbols", "candles", "ccxt", "theories", "window", "interval")
@@ -899,7 +945,7 @@ class GenerateSignalsResponse(_message.Message):
     def __init__(self, signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ...) -> None: ...
 
 class Signal(_message.Message):
-    __slots__ = ("id", "account", "book", "symbol", "slot", "timestamp", "as_of", "interval", "window", "strategy", "variant", "mode", "runtime_mode", "direction", "confidence", "calibrated_confidence", "tier", "threshold", "synthesis", "synthesis_reason", "reasoning", "entry", "stop_loss", "take_profit", "stop_first", "quantity", "lots", "risk_usd", "size_limit", "vetoes", "degraded", "degradations", "ftmo_compliant", "price", "change_24h_percent", "source", "synthetic", "executed", "llm", "coverage", "votes", "timings_ms", "versions")
+    __slots__ = ("id", "account", "book", "symbol", "slot", "timestamp", "as_of", "interval", "window", "strategy", "variant", "mode", "runtime_mode", "direction", "confidence", "calibrated_confidence", "tier", "threshold", "synthesis", "synthesis_reason", "reasoning", "entry", "stop_loss", "take_profit", "stop_first", "quantity", "lots", "risk_usd", "size_limit", "vetoes", "degraded", "degradations", "ftmo_compliant", "price", "change_24h_percent", "source", "synthetic", "executed", "llm", "coverage", "votes", "timings_ms", "versions", "ensemble")
     class TimingsMsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -950,6 +996,7 @@ class Signal(_message.Message):
     VOTES_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_MS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    ENSEMBLE_FIELD_NUMBER: _ClassVar[int]
     id: str
     account: str
     book: Book
@@ -993,7 +1040,8 @@ class Signal(_message.Message):
     votes: _containers.RepeatedCompositeFieldContainer[Vote]
     timings_ms: _containers.ScalarMap[str, float]
     versions: _containers.RepeatedCompositeFieldContainer[Version]
-    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., book: _Optional[_Union[Book, str]] = ..., symbol: _Optional[str] = ..., slot: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., runtime_mode: _Optional[_Union[RuntimeMode, str]] = ..., direction: _Optional[_Union[Direction, str]] = ..., confidence: _Optional[float] = ..., calibrated_confidence: _Optional[float] = ..., tier: _Optional[_Union[Tier, str]] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, str]] = ..., synthesis_reason: _Optional[str] = ..., reasoning: _Optional[str] = ..., entry: _Optional[str] = ..., stop_loss: _Optional[str] = ..., take_profit: _Optional[str] = ..., stop_first: _Optional[float] = ..., quantity: _Optional[str] = ..., lots: _Optional[str] = ..., risk_usd: _Optional[str] = ..., size_limit: _Optional[str] = ..., vetoes: _Optional[_Iterable[_Union[Veto, _Mapping]]] = ..., degraded: _Optional[bool] = ..., degradations: _Optional[_Iterable[_Union[Degradation, _Mapping]]] = ..., ftmo_compliant: _Optional[bool] = ..., price: _Optional[str] = ..., change_24h_percent: _Optional[float] = ..., source: _Optional[str] = ..., synthetic: _Optional[bool] = ..., executed: _Optional[bool] = ..., llm: _Optional[_Union[LlmUse, _Mapping]] = ..., coverage: _Optional[float] = ..., votes: _Optional[_Iterable[_Union[Vote, _Mapping]]] = ..., timings_ms: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ...) -> None: ...
+    ensemble: Ensemble
+    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., book: _Optional[_Union[Book, str]] = ..., symbol: _Optional[str] = ..., slot: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., runtime_mode: _Optional[_Union[RuntimeMode, str]] = ..., direction: _Optional[_Union[Direction, str]] = ..., confidence: _Optional[float] = ..., calibrated_confidence: _Optional[float] = ..., tier: _Optional[_Union[Tier, str]] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, str]] = ..., synthesis_reason: _Optional[str] = ..., reasoning: _Optional[str] = ..., entry: _Optional[str] = ..., stop_loss: _Optional[str] = ..., take_profit: _Optional[str] = ..., stop_first: _Optional[float] = ..., quantity: _Optional[str] = ..., lots: _Optional[str] = ..., risk_usd: _Optional[str] = ..., size_limit: _Optional[str] = ..., vetoes: _Optional[_Iterable[_Union[Veto, _Mapping]]] = ..., degraded: _Optional[bool] = ..., degradations: _Optional[_Iterable[_Union[Degradation, _Mapping]]] = ..., ftmo_compliant: _Optional[bool] = ..., price: _Optional[str] = ..., change_24h_percent: _Optional[float] = ..., source: _Optional[str] = ..., synthetic: _Optional[bool] = ..., executed: _Optional[bool] = ..., llm: _Optional[_Union[LlmUse, _Mapping]] = ..., coverage: _Optional[float] = ..., votes: _Optional[_Iterable[_Union[Vote, _Mapping]]] = ..., timings_ms: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ..., ensemble: _Optional[_Union[Ensemble, _Mapping]] = ...) -> None: ...
 
 class LlmUse(_message.Message):
     __slots__ = ("model", "cost_usd", "input_tokens", "cached_tokens", "output_tokens", "attempts", "latency_ms")
@@ -1035,6 +1083,36 @@ class Version(_message.Message):
     version: str
     def __init__(self, part: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
+class Ensemble(_message.Message):
+    __slots__ = ("probability", "raw", "calibrated", "coverage", "horizon_minutes", "members")
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATED_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_MINUTES_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    probability: float
+    raw: float
+    calibrated: bool
+    coverage: float
+    horizon_minutes: int
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    def __init__(self, probability: _Optional[float] = ..., raw: _Optional[float] = ..., calibrated: _Optional[bool] = ..., coverage: _Optional[float] = ..., horizon_minutes: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("kind", "version", "probability", "weight", "problem")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    version: str
+    probability: float
+    weight: float
+    problem: str
+    def __init__(self, kind: _Optional[str] = ..., version: _Optional[str] = ..., probability: _Optional[float] = ..., weight: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
+
 class GetSignalRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -1042,7 +1120,7 @@ class GetSignalRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class ListSignalsRequest(_message.Message):
-    __slots__ = ("symbol", "direction", "variant", "tier", "book", "account", "since", "until", "cursor", "limit")
+    __slots__ = ("symbol", "direction", "variant", "tier", "book", "account", "since", "until", "cursor", "limit", "strategy", "model")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
@@ -1053,6 +1131,8 @@ class ListSignalsRequest(_message.Message):
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     direction: Direction
     variant: Variant
@@ -1063,7 +1143,9 @@ class ListSignalsRequest(_message.Message):
     until: _timestamp_pb2.Timestamp
     cursor: int
     limit: int
-    def __init__(self, symbol: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., tier: _Optional[_Union[Tier, str]] = ..., book: _Optional[_Union[Book, str]] = ..., account: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cursor: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    strategy: Strategy
+    model: str
+    def __init__(self, symbol: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., tier: _Optional[_Union[Tier, str]] = ..., book: _Optional[_Union[Book, str]] = ..., account: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cursor: _Optional[int] = ..., limit: _Optional[int] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class ListSignalsResponse(_message.Message):
     __slots__ = ("signals", "next_cursor")
@@ -1596,3 +1678,370 @@ class TheoryPerformance(_message.Message):
     contribution_high: float
     role: Role
     def __init__(self, account: _Optional[str] = ..., theory: _Optional[str] = ..., symbol: _Optional[str] = ..., computed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trades: _Optional[int] = ..., decisions: _Optional[int] = ..., votes: _Optional[int] = ..., hits: _Optional[int] = ..., hit_fraction: _Optional[float] = ..., hit_low: _Optional[float] = ..., hit_high: _Optional[float] = ..., contribution_percent: _Optional[float] = ..., contribution_low: _Optional[float] = ..., contribution_high: _Optional[float] = ..., role: _Optional[_Union[Role, str]] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ("kind", "symbol")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    kind: Kind
+    symbol: str
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., symbol: _Optional[str] = ...) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models", "lineup", "live_problem")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    LINEUP_FIELD_NUMBER: _ClassVar[int]
+    LIVE_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[ModelSummary]
+    lineup: LineupReport
+    live_problem: str
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelSummary, _Mapping]]] = ..., lineup: _Optional[_Union[LineupReport, _Mapping]] = ..., live_problem: _Optional[str] = ...) -> None: ...
+
+class ModelSummary(_message.Message):
+    __slots__ = ("file", "state", "serving", "version", "kind", "symbols", "created_at", "learned_until", "metrics", "verdict", "live", "fault")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    LEARNED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    file: str
+    state: ModelState
+    serving: bool
+    version: str
+    kind: Kind
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    created_at: _timestamp_pb2.Timestamp
+    learned_until: _timestamp_pb2.Timestamp
+    metrics: _containers.ScalarMap[str, float]
+    verdict: Verdict
+    live: LiveCount
+    fault: str
+    def __init__(self, file: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., serving: _Optional[bool] = ..., version: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., learned_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., live: _Optional[_Union[LiveCount, _Mapping]] = ..., fault: _Optional[str] = ...) -> None: ...
+
+class LiveCount(_message.Message):
+    __slots__ = ("asked", "silent", "waiting", "unknown", "windows", "right", "last")
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    asked: int
+    silent: int
+    waiting: int
+    unknown: int
+    windows: int
+    right: int
+    last: _timestamp_pb2.Timestamp
+    def __init__(self, asked: _Optional[int] = ..., silent: _Optional[int] = ..., waiting: _Optional[int] = ..., unknown: _Optional[int] = ..., windows: _Optional[int] = ..., right: _Optional[int] = ..., last: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class LineupReport(_message.Message):
+    __slots__ = ("seats", "faults")
+    SEATS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    seats: _containers.RepeatedCompositeFieldContainer[LineupSeat]
+    faults: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, seats: _Optional[_Iterable[_Union[LineupSeat, _Mapping]]] = ..., faults: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class LineupSeat(_message.Message):
+    __slots__ = ("kind", "version", "symbols", "candidate")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    kind: Kind
+    version: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    candidate: bool
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., version: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ..., candidate: _Optional[bool] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("file", "state", "serving", "version", "kind", "symbols", "interval", "window", "horizon", "label", "origin", "run", "created_at", "learned_until", "spans", "features", "state_features", "fingerprint", "scalers", "architecture", "parameters", "sha256", "data_sha256", "code_sha256", "seed", "metrics", "platt_slope", "platt_intercept", "gate", "history", "live", "fault", "live_problem")
+    class ArchitectureEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    LEARNED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    STATE_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    SCALERS_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_SHA256_FIELD_NUMBER: _ClassVar[int]
+    CODE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    PLATT_SLOPE_FIELD_NUMBER: _ClassVar[int]
+    PLATT_INTERCEPT_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    LIVE_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    file: str
+    state: ModelState
+    serving: bool
+    version: str
+    kind: Kind
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    interval: str
+    window: int
+    horizon: int
+    label: str
+    origin: str
+    run: str
+    created_at: _timestamp_pb2.Timestamp
+    learned_until: _timestamp_pb2.Timestamp
+    spans: _containers.RepeatedCompositeFieldContainer[ModelSpan]
+    features: _containers.RepeatedScalarFieldContainer[str]
+    state_features: _containers.RepeatedScalarFieldContainer[str]
+    fingerprint: str
+    scalers: _containers.RepeatedCompositeFieldContainer[ModelScaler]
+    architecture: _containers.ScalarMap[str, float]
+    parameters: int
+    sha256: str
+    data_sha256: str
+    code_sha256: str
+    seed: int
+    metrics: _containers.ScalarMap[str, float]
+    platt_slope: float
+    platt_intercept: float
+    gate: GateReport
+    history: _containers.RepeatedCompositeFieldContainer[Promotion]
+    live: LiveScore
+    fault: str
+    live_problem: str
+    def __init__(self, file: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., serving: _Optional[bool] = ..., version: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., horizon: _Optional[int] = ..., label: _Optional[str] = ..., origin: _Optional[str] = ..., run: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., learned_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spans: _Optional[_Iterable[_Union[ModelSpan, _Mapping]]] = ..., features: _Optional[_Iterable[str]] = ..., state_features: _Optional[_Iterable[str]] = ..., fingerprint: _Optional[str] = ..., scalers: _Optional[_Iterable[_Union[ModelScaler, _Mapping]]] = ..., architecture: _Optional[_Mapping[str, float]] = ..., parameters: _Optional[int] = ..., sha256: _Optional[str] = ..., data_sha256: _Optional[str] = ..., code_sha256: _Optional[str] = ..., seed: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., platt_slope: _Optional[float] = ..., platt_intercept: _Optional[float] = ..., gate: _Optional[_Union[GateReport, _Mapping]] = ..., history: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., live: _Optional[_Union[LiveScore, _Mapping]] = ..., fault: _Optional[str] = ..., live_problem: _Optional[str] = ...) -> None: ...
+
+class ModelSpan(_message.Message):
+    __slots__ = ("name", "first", "last")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    first: _timestamp_pb2.Timestamp
+    last: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., first: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ModelScaler(_message.Message):
+    __slots__ = ("symbol", "mean", "scale")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    scale: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, symbol: _Optional[str] = ..., mean: _Optional[_Iterable[float]] = ..., scale: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class GateReport(_message.Message):
+    __slots__ = ("verdict", "sentence", "at", "first", "last", "threshold", "trials", "champion", "rulings")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_FIELD_NUMBER: _ClassVar[int]
+    RULINGS_FIELD_NUMBER: _ClassVar[int]
+    verdict: Verdict
+    sentence: str
+    at: _timestamp_pb2.Timestamp
+    first: _timestamp_pb2.Timestamp
+    last: _timestamp_pb2.Timestamp
+    threshold: float
+    trials: int
+    champion: str
+    rulings: _containers.RepeatedCompositeFieldContainer[GateRuling]
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., sentence: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., threshold: _Optional[float] = ..., trials: _Optional[int] = ..., champion: _Optional[str] = ..., rulings: _Optional[_Iterable[_Union[GateRuling, _Mapping]]] = ...) -> None: ...
+
+class GateRuling(_message.Message):
+    __slots__ = ("rule", "symbol", "value", "bound", "by_bound", "relation", "limit", "n", "outcome", "sentence")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    BY_BOUND_FIELD_NUMBER: _ClassVar[int]
+    RELATION_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    symbol: str
+    value: float
+    bound: float
+    by_bound: bool
+    relation: str
+    limit: float
+    n: int
+    outcome: str
+    sentence: str
+    def __init__(self, rule: _Optional[str] = ..., symbol: _Optional[str] = ..., value: _Optional[float] = ..., bound: _Optional[float] = ..., by_bound: _Optional[bool] = ..., relation: _Optional[str] = ..., limit: _Optional[float] = ..., n: _Optional[int] = ..., outcome: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
+
+class Promotion(_message.Message):
+    __slots__ = ("at", "action", "kind", "subject", "version", "before")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    action: Action
+    kind: Kind
+    subject: str
+    version: str
+    before: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[_Union[Action, str]] = ..., kind: _Optional[_Union[Kind, str]] = ..., subject: _Optional[str] = ..., version: _Optional[str] = ..., before: _Optional[str] = ...) -> None: ...
+
+class LiveScore(_message.Message):
+    __slots__ = ("version", "first", "last", "asked", "waiting", "unknown", "windows", "instants", "silent_share", "up_share", "accuracy", "brier", "log_loss", "calibration_error", "comparison")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    INSTANTS_FIELD_NUMBER: _ClassVar[int]
+    SILENT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    UP_SHARE_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    BRIER_FIELD_NUMBER: _ClassVar[int]
+    LOG_LOSS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    first: _timestamp_pb2.Timestamp
+    last: _timestamp_pb2.Timestamp
+    asked: int
+    waiting: int
+    unknown: int
+    windows: int
+    instants: int
+    silent_share: Estimate
+    up_share: Estimate
+    accuracy: Estimate
+    brier: Estimate
+    log_loss: Estimate
+    calibration_error: Estimate
+    comparison: LiveComparison
+    def __init__(self, version: _Optional[str] = ..., first: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., asked: _Optional[int] = ..., waiting: _Optional[int] = ..., unknown: _Optional[int] = ..., windows: _Optional[int] = ..., instants: _Optional[int] = ..., silent_share: _Optional[_Union[Estimate, _Mapping]] = ..., up_share: _Optional[_Union[Estimate, _Mapping]] = ..., accuracy: _Optional[_Union[Estimate, _Mapping]] = ..., brier: _Optional[_Union[Estimate, _Mapping]] = ..., log_loss: _Optional[_Union[Estimate, _Mapping]] = ..., calibration_error: _Optional[_Union[Estimate, _Mapping]] = ..., comparison: _Optional[_Union[LiveComparison, _Mapping]] = ...) -> None: ...
+
+class LiveComparison(_message.Message):
+    __slots__ = ("champion", "windows", "instants", "brier_advantage", "better")
+    CHAMPION_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    INSTANTS_FIELD_NUMBER: _ClassVar[int]
+    BRIER_ADVANTAGE_FIELD_NUMBER: _ClassVar[int]
+    BETTER_FIELD_NUMBER: _ClassVar[int]
+    champion: str
+    windows: int
+    instants: int
+    brier_advantage: Estimate
+    better: Answer
+    def __init__(self, champion: _Optional[str] = ..., windows: _Optional[int] = ..., instants: _Optional[int] = ..., brier_advantage: _Optional[_Union[Estimate, _Mapping]] = ..., better: _Optional[_Union[Answer, str]] = ...) -> None: ...
+
+class GetModelReportRequest(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class ModelReport(_message.Message):
+    __slots__ = ("version", "page")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    page: str
+    def __init__(self, version: _Optional[str] = ..., page: _Optional[str] = ...) -> None: ...
+
+class ForecastRequest(_message.Message):
+    __slots__ = ("symbol", "symbols")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, symbol: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ForecastResponse(_message.Message):
+    __slots__ = ("forecasts",)
+    FORECASTS_FIELD_NUMBER: _ClassVar[int]
+    forecasts: _containers.RepeatedCompositeFieldContainer[SymbolForecast]
+    def __init__(self, forecasts: _Optional[_Iterable[_Union[SymbolForecast, _Mapping]]] = ...) -> None: ...
+
+class SymbolForecast(_message.Message):
+    __slots__ = ("symbol", "as_of", "ensemble", "forecasts", "candidates")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    ENSEMBLE_FIELD_NUMBER: _ClassVar[int]
+    FORECASTS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    as_of: _timestamp_pb2.Timestamp
+    ensemble: Ensemble
+    forecasts: _containers.RepeatedCompositeFieldContainer[Forecast]
+    candidates: _containers.RepeatedCompositeFieldContainer[Forecast]
+    def __init__(self, symbol: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ensemble: _Optional[_Union[Ensemble, _Mapping]] = ..., forecasts: _Optional[_Iterable[_Union[Forecast, _Mapping]]] = ..., candidates: _Optional[_Iterable[_Union[Forecast, _Mapping]]] = ...) -> None: ...
+
+class Forecast(_message.Message):
+    __slots__ = ("kind", "version", "probability", "calibrated", "problem")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    version: str
+    probability: float
+    calibrated: float
+    problem: str
+    def __init__(self, kind: _Optional[str] = ..., version: _Optional[str] = ..., probability: _Optional[float] = ..., calibrated: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...

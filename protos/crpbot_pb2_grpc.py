@@ -1535,3 +1535,211 @@ class PerformanceService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ModelServiceStub:
+    """The trained models: which there are, all about one of them, and what they say now.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListModels = channel.unary_unary(
+                '/crpbot.v1.ModelService/ListModels',
+                request_serializer=protos_dot_crpbot__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/crpbot.v1.ModelService/GetModel',
+                request_serializer=protos_dot_crpbot__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.Model.FromString,
+                _registered_method=True)
+        self.GetModelReport = channel.unary_unary(
+                '/crpbot.v1.ModelService/GetModelReport',
+                request_serializer=protos_dot_crpbot__pb2.GetModelReportRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ModelReport.FromString,
+                _registered_method=True)
+        self.Forecast = channel.unary_unary(
+                '/crpbot.v1.ModelService/Forecast',
+                request_serializer=protos_dot_crpbot__pb2.ForecastRequest.SerializeToString,
+                response_deserializer=protos_dot_crpbot__pb2.ForecastResponse.FromString,
+                _registered_method=True)
+
+
+class ModelServiceServicer:
+    """The trained models: which there are, all about one of them, and what they say now.
+    """
+
+    def ListModels(self, request, context):
+        """Lists every model of the folder and tells which of them this server asks now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """All about one model: what it reads, what the gate found, who decided when, its live score.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModelReport(self, request, context):
+        """The promotion gate's report as a page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forecast(self, request, context):
+        """What the models say of one symbol or several now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ModelServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=protos_dot_crpbot__pb2.ListModelsRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=protos_dot_crpbot__pb2.GetModelRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.Model.SerializeToString,
+            ),
+            'GetModelReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelReport,
+                    request_deserializer=protos_dot_crpbot__pb2.GetModelReportRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ModelReport.SerializeToString,
+            ),
+            'Forecast': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forecast,
+                    request_deserializer=protos_dot_crpbot__pb2.ForecastRequest.FromString,
+                    response_serializer=protos_dot_crpbot__pb2.ForecastResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crpbot.v1.ModelService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crpbot.v1.ModelService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ModelService:
+    """The trained models: which there are, all about one of them, and what they say now.
+    """
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.ModelService/ListModels',
+            protos_dot_crpbot__pb2.ListModelsRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.ModelService/GetModel',
+            protos_dot_crpbot__pb2.GetModelRequest.SerializeToString,
+            protos_dot_crpbot__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.ModelService/GetModelReport',
+            protos_dot_crpbot__pb2.GetModelReportRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ModelReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forecast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crpbot.v1.ModelService/Forecast',
+            protos_dot_crpbot__pb2.ForecastRequest.SerializeToString,
+            protos_dot_crpbot__pb2.ForecastResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

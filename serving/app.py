@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from api.gateway import Address, Gateway
 from api.metrics import Metrics
@@ -24,81 +23,21 @@ from core.adapters.ledger.ledger import Ledger, Run
 from core.adapters.ledger.signal_reads import Signals
 from core.analyzers import discover
 from core.desk import Defaults, Desk
-from core.errors import Code, CrpbotError
-from core.market import instant
+from core.errors import CrpbotError
 from core.panel import LocalAnalysts, warm_up
-from core.ports import Analysts, Contexts, TradeRecords
+from core.ports import Analysts, Contexts, Forecasters, TradeRecords
 from core.settings import Settings
 from core.settings_view import fingerprint, masked
 from serving.analysts import samples
 from serving.configuration import load
-from serving.groups import Group, load_groups
+from serving.ensemble import build_models, model_url
+from serving.groups import Group, load_groups, load_model_groups
 from serving.handles import ServeAnalysts
 from serving.logs import configure_logging
-from serving.product import Source, build_product
+from serving.product import build_product
 from serving.session import kernel_folder, token_file
 from serving.signals import report_model
-
-if TYPE_CHECKING:
-    from core.adapters.coinbase import CoinbaseMarket
-    from core.adapters.coingecko import CoinGecko
-
-
-def build_market(settings: Settings) -> Source:
-    """The settings' market and its clock: a replayed market brings its own."""
-    if settings.market.provider == "replay":
-        from core.adapters.replay import ReplayMarket
-
-        replay = ReplayMarket(settings.market.replay_folder)
-        return replay, lambda: instant(replay.now_ms())
-    if settings.market.provider == "coinbase":
-        return build_coinbase(settings), lambda: datetime.now(UTC)
-    from core.adapters.synthetic import SyntheticMarket
-
-    return SyntheticMarket(settings.market.synthetic_seed), lambda: datetime.now(UTC)
-
-
-def build_coinbase(settings: Settings) -> CoinbaseMarket:
-    """The exchange, with the key where one is set."""
-    from core.adapters.coinbase import CoinbaseMarket
-    from core.adapters.coinbase_key import CdpKey
-    from core.adapters.exchange_http import Pace
-
-    own = settings.coinbase
-    name, private = own.api_key_name, own.api_private_key
-    if (name is None) != (private is None):
-        raise CrpbotError(
-            Code.FAILED_PRECONDITION,
-            "COINBASE_API_KEY_NAME and COINBASE_API_PRIVATE_KEY make one key: set both, or neither",
-            reason="HALF_A_KEY",
-        )
-    return CoinbaseMarket(
-        own.base_url,
-        key=CdpKey(name.get_secret_value(), private.get_secret_value()) if name and private else None,
-        pace=Pace(requests_per_second=own.requests_per_second),
-        candles_per_request=own.candles_per_request,
-    )
-
-
-def build_contexts(settings: Settings) -> CoinGecko | None:
-    """The facts of the whole market, where the candles are of it. For the gateway alone: their file has one writer."""
-    if settings.market.provider in {"synthetic", "replay"} or not settings.coingecko.enabled:
-        return None
-    return build_coingecko(settings, settings.runtime.state_folder.resolve() / "market_facts.json")
-
-
-def build_coingecko(settings: Settings, file: Path) -> CoinGecko:
-    """The sources of those facts; what they told and what they cost is kept in the file."""
-    from core.adapters.coingecko import CoinGecko
-
-    key = settings.coingecko.api_key
-    return CoinGecko(
-        file,
-        api_key=key.get_secret_value() if key else None,
-        base_url=settings.coingecko.base_url,
-        fear_greed_url=settings.coingecko.fear_greed_url,
-        monthly_credits=settings.coingecko.monthly_credits,
-    )
+from serving.sources import Source, build_contexts, build_market
 
 
 def build_desk(
@@ -108,11 +47,19 @@ def build_desk(
     *,
     source: Source | None = None,
     records: TradeRecords | None = None,
+    forecasters: Forecasters | None = None,
 ) -> Desk:
     """The desk over a market (that of the settings where none is given), its facts, closed trades and the analysts."""
     market, now = source or build_market(settings)
-    defaults = Defaults(settings.market.interval, settings.market.window)
-    return Desk(market=market, analysts=analysts, now=now, defaults=defaults, contexts=contexts, records=records)
+    return Desk(
+        market=market,
+        analysts=analysts,
+        now=now,
+        defaults=Defaults(settings.market.interval, settings.market.window),
+        contexts=contexts,
+        records=records,
+        forecasters=forecasters,
+    )
 
 
 def build_local_desk(
@@ -121,10 +68,11 @@ def build_local_desk(
     *,
     source: Source | None = None,
     records: TradeRecords | None = None,
+    forecasters: Forecasters | None = None,
 ) -> Desk:
     """The desk without Ray: everything in this process."""
     analysts = LocalAnalysts(time.monotonic, FitFolder(fit_folder(settings)).library)
-    return build_desk(settings, analysts, contexts, source=source, records=records)
+    return build_desk(settings, analysts, contexts, source=source, records=records, forecasters=forecasters)
 
 
 def build_records(ledger: Ledger) -> TradeRecords:
@@ -178,23 +126,25 @@ async def run_gateway(settings: Settings) -> None:
     if contexts is not None:
         contexts.wake()
     records = build_records(ledger)
+    models = build_models(settings)
+    beside: list[asyncio.Task[object]] = [asyncio.create_task(models.watcher.run())]
     if settings.serving.mode == "inprocess":
         await asyncio.to_thread(warm_up, samples(), tuple(discover()))
-        desk = build_local_desk(settings, contexts, source=source, records=records)
+        desk = build_local_desk(settings, contexts, source=source, records=records, forecasters=models.forecasters)
         following = None
     else:
         from serving.link import RayLink
 
         analysts = ServeAnalysts(build_groups(settings))
-        desk = build_desk(settings, analysts, contexts, source=source, records=records)
+        desk = build_desk(settings, analysts, contexts, source=source, records=records, forecasters=models.forecasters)
         checks["analysts"] = analysts.problem
-        following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder).run())
+        following = asyncio.create_task(RayLink(analysts, settings.runtime.state_folder, models.callers).run())
     metrics = Metrics()
     library = FitFolder(fit_folder(settings)).library
     product = await build_product(settings, desk=desk, source=source, ledger=ledger, library=library, metrics=metrics)
     gateway = Gateway(
         product.operations,
-        readiness=Readiness(checks, mode=settings.runtime.mode),
+        readiness=Readiness(checks, notes={"models": models.watcher.problem}, mode=settings.runtime.mode),
         metrics=metrics,
         http=Address(settings.http.host, settings.http.port),
         grpc=Address(settings.grpc.host, settings.grpc.port),
@@ -203,7 +153,7 @@ async def run_gateway(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)
-    beside = [asyncio.create_task(product.keeper.run())]
+    beside.append(asyncio.create_task(product.keeper.run()))
     if product.model is not None:
         beside.append(asyncio.create_task(report_model(product.model)))
     try:
@@ -245,7 +195,14 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "deploy":
         from serving.deploy import deploy
 
-        deploy(arguments[1], build_groups(settings), fit_folder(settings))
+        groups = load_model_groups(settings.serving.groups_file)
+        deploy(
+            arguments[1],
+            build_groups(settings),
+            fit_folder(settings),
+            model_groups=groups,
+            models=model_url(settings),
+        )
         return 0
     import uvloop
 

@@ -13,12 +13,11 @@ from core.market import Windows
 from core.panel import absent, less_margin, merge, refuse_silence
 from serving.coalesce import Coalescer
 from serving.groups import Group
+from serving.preparing import ATTEMPTS, RETRY_SECONDS, Preparer, is_our_own_cancellation
 from serving.share import bring_together, share_out
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS: Final = 3  # a dead replica can be met again before the router has heard of it
-RETRY_SECONDS: Final = 0.05
 BREAKER_FAILURES: Final = 5
 BREAKER_SECONDS: Final = 2.0
 FAIR_SECONDS: Final = 1.0  # a call that was given less and did not make it says nothing about the replica
@@ -33,16 +32,20 @@ class GroupCaller:
 
     def __init__(self, group: Group) -> None:
         self.group = group
+        self.is_wanted = False  # whether anybody has asked it yet
         self._failures = 0
         self._handle: Any = None  # Any: Ray's handles are untyped
         self._closed_until = 0.0
+        self._preparer = Preparer(group, lambda: self._handle)
         self._queue = Coalescer(self._send, calls=group.replicas * group.concurrency)
+        self._trials = Coalescer(self._send_trial, calls=group.replicas)
 
     def attach(self, handle: Any) -> None:
         """A working handle: forget earlier failures."""
         self._handle = handle
         self._failures = 0
         self._closed_until = 0.0
+        self._preparer.forget_failures()
 
     def detach(self) -> Any:
         """Ray is gone; calls fail at once until it is back. Gives the handle that was in use."""
@@ -50,9 +53,14 @@ class GroupCaller:
         return handle
 
     @property
+    def has_failed(self) -> bool:
+        """Whether calls of late failed again and again."""
+        return self._failures >= BREAKER_FAILURES
+
+    @property
     def needs_attaching(self) -> bool:
         """Without a handle, or with one that has failed again and again."""
-        return self._handle is None or self._failures >= BREAKER_FAILURES
+        return self._handle is None or self.has_failed or self._preparer.has_failed
 
     def problem(self) -> str | None:
         """What is wrong with this group, for readiness."""
@@ -63,9 +71,15 @@ class GroupCaller:
         return None
 
     async def analyze(
-        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float, *, on_trial: bool = False
     ) -> list[list[Findings]]:
-        """The findings of this group. A large request is shared out, so that no replica is idle meanwhile."""
+        """The findings of this group. A large request is shared out, so that no replica is idle meanwhile.
+
+        Models on trial have a queue of their own, and whatever becomes of them leaves the breaker as it is.
+        """
+        self.is_wanted = True
+        if on_trial:
+            return await self._ask(batches, theories, timeout_seconds, None, queue=self._trials)
         shares = share_out(batches, self.group.replicas)
         request = object() if len(shares) > 1 else None
         answers = await asyncio.gather(
@@ -73,15 +87,26 @@ class GroupCaller:
         )
         return bring_together(len(batches), shares, answers)
 
+    async def prepare(self, versions: Sequence[str]) -> dict[str, str]:
+        """Has every replica of a group of models open these versions; says why one cannot be used (empty: it can)."""
+        self.is_wanted = True
+        return await self._preparer.prepare(versions)
+
     async def _ask(
-        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float, request: object | None
+        self,
+        batches: Sequence[Windows],
+        theories: Sequence[str],
+        timeout_seconds: float,
+        request: object | None,
+        *,
+        queue: Coalescer | None = None,
     ) -> list[list[Findings]]:
         """The findings on these windows; what cannot be had in time is reported as missing."""
         problem = self.problem()
         if problem is not None:
             return _nothing(batches, theories, "unavailable", problem)
         try:
-            return await self._queue.submit(batches, theories, timeout_seconds, request=request)
+            return await (queue or self._queue).submit(batches, theories, timeout_seconds, request=request)
         except TimeoutError:
             detail = f"group {self.group.name} did not answer within {timeout_seconds:.3f} s"
             return _nothing(batches, theories, "deadline", detail)
@@ -115,7 +140,7 @@ class GroupCaller:
                     self._count_failure(handle)
                 raise
             except asyncio.CancelledError:
-                if _is_our_own_cancellation():
+                if is_our_own_cancellation():
                     raise
                 self._count_failure(handle)
                 raise UnreachableError("Ray Serve dropped the call") from None
@@ -127,6 +152,28 @@ class GroupCaller:
                 self._failures = 0
                 return found
         raise UnreachableError(f"{ATTEMPTS} replicas in a row died")
+
+    async def _send_trial(
+        self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float
+    ) -> list[list[Findings]]:
+        """One call for models on trial, not repeated: who does not hear of a candidate misses nothing."""
+        handle = self._handle
+        if handle is None:
+            raise UnreachableError("not attached to Ray Serve")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                found: list[list[Findings]] = await handle.analyze.remote(
+                    batches, theories, less_margin(timeout_seconds), True
+                )
+                return found
+        except TimeoutError:
+            raise
+        except asyncio.CancelledError:
+            if is_our_own_cancellation():
+                raise
+            raise UnreachableError("Ray Serve dropped the call") from None
+        except Exception as error:  # whatever Serve or its transport raises
+            raise UnreachableError(f"Ray Serve answered {type(error).__name__}") from error
 
     def _count_failure(self, handle: Any) -> None:
         """Failures of a handle that has been replaced meanwhile do not speak against the new one."""
@@ -169,8 +216,3 @@ class ServeAnalysts:
 
 def _nothing(batches: Sequence[Windows], theories: Sequence[str], reason: str, detail: str) -> list[list[Findings]]:
     return [[absent(theories, reason, detail)] * len(batch) for batch in batches]
-
-
-def _is_our_own_cancellation() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from api.metrics import Metrics
 from api.operation import Operation, remember
 from api.operations import (
     account_operations,
     analysis_operations,
+    model_operations,
     paper_operations,
     performance_operations,
     risk_operations,
@@ -26,14 +26,15 @@ from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.theory_figures import StoredFigures
 from core.desk import Desk
 from core.fitted import Library
+from core.forecast_desk import NotedStudies
 from core.keeper import Keeper
 from core.paper_desk import PaperDesk
 from core.performance_desk import PerformanceDesk
-from core.ports import Exchange
 from core.risk.pack import discover_packs
 from core.settings import Settings
 from core.signal_desk import SignalDesk
 from core.signal_reader import SignalReader
+from serving.model_desk import build_forecast_desk, build_model_desk
 from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
 from serving.signals import (
     build_chores,
@@ -43,10 +44,8 @@ from serving.signals import (
     build_verdicts,
     make_key,
 )
+from serving.sources import Source
 from serving.workroom import Workroom
-
-Source = tuple[Exchange, Callable[[], datetime]]
-"""A market and its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,9 @@ async def build_product(
     spend = build_spend(settings, ledger)
     model = build_model(settings, spend)
     archive = Signals(ledger)
+    forecasts = build_forecast_desk(settings, ledger, market)
     signals = SignalDesk(
-        studies=desk,
+        studies=NotedStudies(desk, forecasts, clock),
         verdicts=build_verdicts(settings, library, spend, model),
         risk=risk,
         decisions=StoredDecisions(ledger, archive, forced_switch(settings)),
@@ -98,6 +98,7 @@ async def build_product(
         *signal_operations(signals, SignalReader(archive, clock)),
         *paper_operations(paper),
         *performance_operations(performance),
+        *model_operations(build_model_desk(settings, desk, ledger, workroom)),
     )
     keys = Idempotency(ledger)
     keeper = Keeper(
@@ -109,11 +110,14 @@ async def build_product(
             *build_chores(settings, ledger, spend, keys),
             lambda _moment: risk.watch(),
             performance.evaluate_daily,
+            forecasts.settle,
+            forecasts.forget,
         ),
     )
 
     async def close() -> None:
         await performance.close()
+        await forecasts.close()
         workroom.close()
         if model is not None:
             await model.close()

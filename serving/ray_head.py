@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
+from core.bucket import SCHEME
 from core.errors import Code, CrpbotError
 from core.settings_catalogue import catalogue
 from serving.processes import Process, descendants, die_with_parent, free_ports, kill, kill_until_gone
@@ -25,6 +26,7 @@ from serving.session import kernel_folder, token_file
 START_SECONDS: Final = 60.0
 GONE_SECONDS: Final = 5.0
 MEGABYTE: Final = 1_000_000
+AWS_KEYS: Final = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 
 
 def child_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -33,9 +35,14 @@ def child_environment(environment: Mapping[str, str], folder: Path) -> dict[str,
     return {**kernels, **environment, **ENVIRONMENT, "RAY_AUTH_TOKEN_PATH": str(token_file(folder))}
 
 
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for Ray and the theories: they compute, and need no key, no password and no database."""
+def without_secrets(environment: Mapping[str, str], *, models: str = "") -> dict[str, str]:
+    """The environment for Ray and the theories: they compute, and need no key, no password and no database.
+
+    Who reads models from a bucket must be known to AWS; from a folder, nobody need be.
+    """
     names = {spelling for each in catalogue() if each.secret for spelling in each.spellings}
+    if not models.startswith(SCHEME):
+        names |= AWS_KEYS
     return {name: text for name, text in environment.items() if name not in names}
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, Final
+
+from core.again import again
 
 # What every process that touches Ray must have in its environment before it imports ray.
 # Ten years: a driver otherwise ends itself about 60 s after the GCS died, and the gateway is a driver.
@@ -27,6 +30,9 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "OMP_NUM_THREADS": "1",  # one thread a replica: parallelism comes from replicas
 }
 
+
+# How long the node may take until the cluster knows it. Ray's own 30 s pass on a machine that is busy otherwise.
+JOIN_SECONDS: Final = 180.0
 
 # Ends with the first of the cluster's processes that ends, whichever it is.
 WATCH: Final = "import os; os.wait(); os._exit(1)"
@@ -52,6 +58,7 @@ def start_head(arguments: list[str]) -> None:
     becomes a watch of a few MiB where Ray's own would keep 130: the kernel ends its children when it ends, as before.
     """
     from ray._private import node as node_module
+    from ray._private import services
     from ray.scripts import scripts as module
 
     scripts: Any = module  # Any: private modules without types
@@ -59,6 +66,8 @@ def start_head(arguments: list[str]) -> None:
     node: Any = node_module.Node
     node.start_monitor = lambda self: None
     node.dead_processes = lambda self: os.execv(sys.executable, [sys.executable, "-S", "-E", "-c", WATCH])  # noqa: S606
+    known: Any = services
+    known.get_node = again(known.get_node, RuntimeError, seconds=JOIN_SECONDS, clock=time)
     sys.argv = ["ray", "start", "--head", *arguments]
     scripts.main()
 

@@ -22,7 +22,7 @@ from core.ports import Market
 from core.risk.account import Moment
 from core.settings import Settings
 from core.settings_view import secret_values
-from core.signal import Mode, RuntimeMode, Version
+from core.signal import Mode, RuntimeMode, Strategy, Version
 from core.signal_desk import Station
 from core.verdicts import Habits, Verdicts
 
@@ -66,6 +66,8 @@ def build_habits(settings: Settings) -> Habits:
         compare_variants=decision.compare_variants,
         on_outage=settings.llm.on_outage,
         model_seconds=settings.llm.deadline_seconds,
+        strategy=Strategy(decision.strategy),
+        compare_strategies=decision.compare_strategies,
     )
 
 

@@ -161,7 +161,8 @@ class Supervisor:
     def _start_cluster(self) -> None:
         """A fresh cluster, begun and put on record; what waits for it follows the record."""
         self._cluster_lives.begin()
-        self._cluster = Cluster(self._settings.ray, self._folder, without_secrets(self._environment))
+        environment = without_secrets(self._environment, models=self._settings.models.url)
+        self._cluster = Cluster(self._settings.ray, self._folder, environment)
         head = self._cluster.head
         self._session = replace(
             self._session, id=head.id, address=head.address, temp_folder=head.temp_folder, deployed=False

@@ -19,6 +19,7 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.statistics import LedgerStatistics
 from core.errors import Code, CrpbotError, Violation
+from core.forecast_score import LiveScore, Scope
 from core.performance.question import MeasureRequest, PerformanceRequest
 from core.performance.report import Calibration, EquityCurve, PerformanceReport
 from core.performance.theories import ContributionReport, TheoryPerformance
@@ -75,6 +76,10 @@ class Workroom:
     async def evaluate(self, account: str, at: datetime) -> tuple[TheoryPerformance, ...]:
         """Every theory on every symbol of an account."""
         return await self._ask(LedgerStatistics.evaluate, account, at)
+
+    async def live_score(self, scope: Scope, champion: str | None) -> LiveScore:
+        """What a model's live forecasts were worth."""
+        return await self._ask(LedgerStatistics.live_score, scope, champion)
 
     def close(self) -> None:
         """End the process; what it was asked for is dropped. An idle one is waited for, so that it leaves nothing."""

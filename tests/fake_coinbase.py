@@ -117,7 +117,7 @@ class FakeCoinbase(LoopbackServer):
 
     def asked(self, part: str = "/candles") -> list[Seen]:
         """The requests in whose path this stands."""
-        return [each for each in self.seen if part in each.path]
+        return [each for each in list(self.seen) if part in each.path]
 
     def clock_ms(self) -> int:
         """The exchange's now."""

@@ -106,7 +106,7 @@ class FakeCoinGecko(LoopbackServer):
 
     def asked(self, part: str = "") -> list[Seen]:
         """The requests in whose path this stands."""
-        return [each for each in self.seen if part in each.path]
+        return [each for each in list(self.seen) if part in each.path]
 
     def clock(self) -> float:
         """Seconds since 1970."""

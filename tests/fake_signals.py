@@ -175,6 +175,7 @@ class FakeSignals:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     streams: list[bytes] = field(default_factory=list)
     resumed: list[str | None] = field(default_factory=list)
+    models: list[Json] | None = field(default_factory=list)  # None: an older server, without such an answer
     busiest: int = 0
 
     def __post_init__(self) -> None:
@@ -276,6 +277,8 @@ class FakeSignals:
                 send(handler, 200, adapter(SpendStatus).dump_python(SPEND, mode="json"))
             case "/v1/signals":
                 send(handler, 200, self._page(parameters))
+            case "/v1/models" if self.models is not None:
+                send(handler, 200, {"models": self.models})
             case "/v1/signals/stream" if self.streams:
                 self.resumed.append(handler.headers["last-event-id"])
                 handler.send_response(200)
@@ -289,7 +292,15 @@ class FakeSignals:
     def _page(self, parameters: dict[str, str]) -> Json:
         """Filters by what a signal holds, newest first; the cursor is a place in that list."""
         begin, limit = int(parameters.pop("cursor", "0")), int(parameters.pop("limit", "50"))
-        found = [each for each in self.stored if all(each[name] == value for name, value in parameters.items())]
+        first = datetime.fromisoformat(parameters.pop("since", "0001-01-01T00:00:00+00:00"))
+        last = datetime.fromisoformat(parameters.pop("until", "9999-12-31T00:00:00+00:00"))
+        parameters.setdefault("book", Book.PRIMARY.value)
+        found = [
+            each
+            for each in self.stored
+            if all(each[name] == value for name, value in parameters.items())
+            and first <= datetime.fromisoformat(each["timestamp"]) < last
+        ]
         end = begin + limit
         return {"signals": found[begin:end], "next_cursor": str(end) if end < len(found) else None}
 

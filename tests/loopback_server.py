@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 JSON_TYPE = {"Content-Type": "application/json"}
 PACKED_FROM_BYTES = 1_000
 HUGE_BYTES = 64_000_000
+PATIENT_SECONDS = 60.0  # longer than any machine stands still
 
 
 class Wire(StrEnum):
@@ -80,11 +81,11 @@ class LoopbackServer:
     ) -> None:
         self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5.0)
+        self._thread.join(PATIENT_SECONDS)
         self._loop.close()
 
     def _run(self, work: Any) -> Any:  # Any: whatever coroutine
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(5.0)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENT_SECONDS)
 
     async def _stop(self) -> None:
         assert self._server is not None

@@ -11,6 +11,7 @@ from api.metrics import Metrics
 from api.operations import (
     account_operations,
     analysis_operations,
+    model_operations,
     paper_operations,
     performance_operations,
     risk_operations,
@@ -25,6 +26,7 @@ OPERATIONS: Final = (
     *signal_operations(NOBODY, NOBODY),
     *paper_operations(NOBODY),
     *performance_operations(NOBODY),
+    *model_operations(NOBODY),
 )
 
 

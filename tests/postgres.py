@@ -58,7 +58,7 @@ class Cluster:
         nobody = pwd.getpwnam("nobody")
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         # no pipe: the server would inherit it, and waiting for its end would last as long as the server
-        subprocess.run(command, cwd=self.folder, stdout=subprocess.DEVNULL, check=True, timeout=60, **user)
+        subprocess.run(command, cwd=self.folder, stdout=subprocess.DEVNULL, check=True, timeout=300, **user)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from api.errors import TABLE
 from api.operation import LARGE_BYTES, MAX_TIMEOUT_SECONDS, SMALL_BYTES, Operation
 from core.errors import Code
-from core.signal_desk import MAX_SYMBOLS, OLDEST_SLOT
+from core.signal_question import MAX_SYMBOLS, OLDEST_SLOT
 from core.signal_reader import MAX_PAGE, PAGE
 from tests.documents import ROOT
 from tests.operations import OPERATIONS

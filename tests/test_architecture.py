@@ -38,10 +38,21 @@ HOME_OF = {
     "pydantic": ("core/settings", "api/", "serving/"),
     "typer": ("cli/",),
     "rich": ("cli/",),
+    "boto3": ("core/adapters/", "training/cluster/"),
+    "botocore": ("core/adapters/", "training/cluster/"),
 }
 
 # what puts the parts together; nobody else knows an adapter by name
-COMPOSITION = tuple(f"serving/{name}.py" for name in ("app", "analysts", "product", "risk", "signals", "workroom"))
+COMPOSITION = (
+    *(
+        f"serving/{name}.py"
+        for name in (
+            *("app", "analysts", "ensemble", "model_desk", "models", "product", "risk", "signals", "sources"),
+            "workroom",
+        )
+    ),
+    *(f"training/cluster/{name}.py" for name in ("head", "worker", "job")),  # programs of their own, on AWS
+)
 
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")) if "_pb2" not in path.name]
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}

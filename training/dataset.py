@@ -26,7 +26,7 @@ from core.kernels.features import FloatMatrix
 from core.market import COLUMNS, INTERVAL_SECONDS, Candles, Floats, Instants
 from core.models.scaler import Scaler, fit_scaler, stack_scalers
 from training.label import Labels, label
-from training.split import SHARES, Part, candles_needed, check_borders, cut_part, draw_borders, reach_of
+from training.split import SHARES, Part, Reach, candles_needed, check_borders, cut_part, draw_borders, reach_of
 from training.table import map_table
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def build_dataset(
     stretches = [candles] if isinstance(candles, Candles) else list(candles)
     borders = _check(stretches, window, horizon, borders)
     reach, step = reach_of(window, horizon), 1_000 * INTERVAL_SECONDS[stretches[0].interval]
-    kept = [stretch for stretch in stretches if len(stretch) > WARM_UP]
+    kept = _long_enough(stretches, reach)
     table = np.concatenate([compute(stretch) for stretch in kept])
     labels = _label(kept, table, horizon)
     times = np.concatenate([stretch.open_times[WARM_UP:] for stretch in kept])
@@ -206,6 +206,18 @@ def _check(stretches: Sequence[Candles], window: int, horizon: int, borders: Seq
             reason="TOO_FEW_CANDLES",
         )
     return draw_borders(int(first.open_times[0]), stretches[-1].as_of, step=1_000 * INTERVAL_SECONDS[first.interval])
+
+
+def _long_enough(stretches: Sequence[Candles], reach: Reach) -> list[Candles]:
+    """The stretches that give inputs at all."""
+    kept = [stretch for stretch in stretches if len(stretch) > WARM_UP]
+    if not kept:
+        detail = (
+            f"the longest stretch of {stretches[0].symbol} without a hole has {max(map(len, stretches))} candles; one "
+            f"window, {WARM_UP} before it and its label need {reach.candles}: give a longer span, or fill the holes"
+        )
+        raise invalid("candles", detail, reason="TOO_FEW_CANDLES")
+    return kept
 
 
 def _label(stretches: Sequence[Candles], table: FloatMatrix, horizon: int) -> Labels:

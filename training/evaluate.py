@@ -23,7 +23,7 @@ from core.errors import Code, CrpbotError
 from core.market import Floats
 from core.models.calibration import Platt, log_odds
 from core.models.manifest import Kind, Manifest
-from core.models.policy import Policy
+from core.models.policy import Policy, forecast
 from core.models.scaler import CHUNK_ROWS
 from core.performance.bootstrap import FEWEST, draw_means, percentile_interval
 from core.performance.calibration import (
@@ -38,12 +38,10 @@ from core.performance.measure import DAYS_A_YEAR, MIN_DAYS, estimate_rate
 from core.performance.trials import try_of
 from training.baselines import score_baselines
 from training.dataset import Dataset
-from training.feed import resident, score
 from training.gate_terms import Terms
-from training.ppo import forecast
 from training.scores import Scores, Trades, daily_returns, thin, trade
 from training.split import Part
-from training.trained import split_scores
+from training.trained import served_odds, split_scores
 
 STILL: Final = 1e-12  # daily returns that spread by less never moved
 
@@ -83,9 +81,7 @@ def read_odds(network: torch.nn.Module, kind: Kind, dataset: Dataset, rows: NDAr
     if kind is Kind.PPO:
         assert isinstance(network, Policy)
         return log_odds(forecast(network, dataset.features[rows]))
-    device = next(network.parameters()).device
-    found: Floats = score(network, resident(dataset.features, device), rows, dataset.window).double().cpu().numpy()
-    return found
+    return served_odds(network, dataset, rows)
 
 
 def rescale(dataset: Dataset, manifest: Manifest) -> Dataset:

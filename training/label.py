@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from core.market import Floats
+from core.models.outcome import what_came
 
 # How the labels read in manifests and reports; whoever changes a formula changes its words.
 UP_MEANING = "1 where the close after the horizon is above this close, else 0"
@@ -30,10 +31,8 @@ def label(closes: Floats, atr: Floats, horizon: int) -> Labels:
     Edge cases: an unchanged close is not up, has move 0 and trend 0.5; where nothing moved before (atr 0), any move is
     as strong as there is: trend 0 or 1.
     """
-    later = np.full(len(closes), np.nan)
-    later[: max(0, len(closes) - horizon)] = closes[horizon:]
+    later, up, move = what_came(closes, horizon)
     change = later - closes
     with np.errstate(divide="ignore"):  # a move out of a standstill is infinitely strong
         strength = np.divide(change, atr, out=np.zeros_like(change), where=(change != 0.0))
-    up = np.where(np.isnan(later), np.nan, later > closes)
-    return Labels(up.astype(np.float32), expit(strength).astype(np.float32), np.log(later / closes))
+    return Labels(up.astype(np.float32), expit(strength).astype(np.float32), move)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from core.errors import Code, CrpbotError
 from training.checkpoint import Row, State
 from training.feed import Batch, Feed, Order, check_counts, score
+from training.memory import keep_freed_memory
 from training.precision import choose, look_at
 from training.runs import Interrupted, Place, Progress
 
@@ -69,6 +70,7 @@ class Learner:
         self._place = place
         self._precision = choose(recipe.precision, look_at(place.device))
         self._precision.prepare()
+        keep_freed_memory()
         self._scaler = self._precision.scaler()
         self._epoch = self._step = self._stale = 0
         self._sum = torch.zeros((), dtype=torch.float64, device=place.device)

@@ -20,12 +20,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from core.models.lstm import BIDIRECTIONAL, Lstm
 from core.models.lstm import Config as Architecture
 from core.models.manifest import Kind
+from training.checkpoint import State
 from training.dataset import Dataset
 from training.feed import Feed
 from training.identity import name_job
 from training.learner import Learner
 from training.precision import AUTO
-from training.runs import ALONE, Place, Tell, Where, launch
+from training.runs import ALONE, Job, Place, Tell, Where, launch
 from training.trained import Run, conclude
 
 
@@ -47,7 +48,7 @@ class Config:
 
 
 ORIGINAL: Final = Config()
-FAST: Final = Config(batch=256, learning_rate=2e-3)
+FAST: Final = Config(batch=128, learning_rate=2e-3)
 
 
 def train(
@@ -62,6 +63,11 @@ def train(
     """The model of one coin: trained, calibrated, and scored on what it never saw."""
     job = name_job(Kind.LSTM, config, dataset, root=root, name=name)
     state = launch(partial(learn, config), dataset, job, where=where, tell=tell)
+    return finish(config, dataset, job, state)
+
+
+def finish(config: Config, dataset: Dataset, job: Job, state: State) -> Run:
+    """What is made of the best weights that a run has kept."""
     network = Lstm(config.architecture)
     network.load_state_dict(state["best"])
     return conclude(Kind.LSTM, network, dataset, config=config, job=job, state=state)

@@ -24,18 +24,20 @@ from core.errors import invalid
 from core.models import policy
 from core.models.calibration import fit_platt, log_odds
 from core.models.manifest import Kind
-from core.models.observation import ACTIONS, OBSERVATIONS, observe_flat
-from core.models.policy import Policy
+from core.models.observation import ACTIONS, OBSERVATIONS
+from core.models.policy import Policy, forecast
 from training.agent_run import AgentRun, Ground
+from training.checkpoint import State
 from training.dataset import Dataset
-from training.execution import Execution, Terms, firm_terms, lay_part
+from training.execution import Course, Execution, Terms, firm_terms, lay_part
 from training.identity import name_job
 from training.rivals import check_episodes, compare, tell_leads
-from training.runs import ALONE, Place, Tell, Where, launch
+from training.runs import ALONE, Job, Place, Tell, Where, launch
 from training.trained import Run, judge_briefly, split_scores, vouch
 
 ADAM_EPSILON: Final = 1e-5  # of the 37 details: the usual 1e-8 makes first steps of a nearly even policy jump
 TINY: Final = 1e-8
+WINDOW: Final = 1  # an agent sees one moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +117,37 @@ def train(
 ) -> Run:
     """The agent of the data set's coins: trained, its forecast calibrated and scored on what it never saw."""
     job = name_job(Kind.PPO, config, dataset, root=root, name=name)
-    parts = (dataset.train, dataset.stop, dataset.test)
-    learned, held_out, untouched = (lay_part(dataset, part, config.terms, config.episode) for part in parts)
-    check_episodes(untouched)
-    state = launch(partial(learn, config), Ground(learned, held_out), job, where=where, tell=tell)
+    ground = lay_ground(config, dataset)
+    state = launch(partial(learn, config), ground, job, where=where, tell=tell)
+    return finish(config, dataset, job, state)
+
+
+def lay_ground(config: Config, dataset: Dataset) -> Ground:
+    """What the agent trades on; refused where the untouched part is too short to judge it."""
+    check_episodes(_untouched(config, dataset))
+    learned, held_out = (
+        lay_part(dataset, part, config.terms, config.episode) for part in (dataset.train, dataset.stop)
+    )
+    return Ground(learned, held_out)
+
+
+def finish(config: Config, dataset: Dataset, job: Job, state: State) -> Run:
+    """What is made of the best agent that a run has kept."""
     agent = new_policy(config)
     agent.load_state_dict(state["best"])
     slice_, test = dataset.calibrate.rows, dataset.test.rows
     platt = fit_platt(log_odds(forecast(agent, dataset.features[slice_])), dataset.up[slice_] > 0.5)
     probability = platt.apply(log_odds(forecast(agent, dataset.features[test])))
-    metrics = judge_briefly(probability, dataset) | tell_leads(compare(agent, [untouched], config.terms))
+    metrics = judge_briefly(probability, dataset) | tell_leads(
+        compare(agent, [_untouched(config, dataset)], config.terms)
+    )
     metrics |= {"rounds": float(config.rounds), "held_out": float(state["best_earned"])}
     manifest, blob = vouch(Kind.PPO, agent, dataset, config=config, job=job, platt=platt, metrics=metrics)
     return Run(manifest, blob, split_scores(dataset, dataset.test, probability), tuple(state["history"]))
+
+
+def _untouched(config: Config, dataset: Dataset) -> Course:
+    return lay_part(dataset, dataset.test, config.terms, config.episode)
 
 
 def learn(config: Config, ground: Ground, place: Place) -> None:
@@ -218,17 +238,6 @@ def improve(
             sums += told
             count += 1
     return dict(zip(LOSSES, (sums / count).tolist(), strict=True))
-
-
-def forecast(agent: Policy, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """P(long) / (P(long) + P(short)) of an account without a position: the sigmoid of the difference of their logits.
-
-    Shape: (N, 31) scaled -> (N,), within 0 .. 1.
-    """
-    seen = torch.from_numpy(observe_flat(features)).to(next(agent.parameters()).device)
-    with torch.inference_mode():
-        logits = agent.actor(seen).double().cpu()
-        return torch.sigmoid(logits[:, ACTIONS.index("long")] - logits[:, ACTIONS.index("short")]).numpy()
 
 
 LOSSES: Final = ("policy_loss", "value_loss", "entropy", "divergence", "clipped")

@@ -18,7 +18,7 @@ from core.models.manifest import Manifest
 from core.performance.bootstrap import rate_interval
 from core.performance.calibration import Bin as Said
 from training.evaluate import Line, Reached
-from training.report_pictures import Bin, Epoch, draw_calibration, draw_equity, draw_loss
+from training.report_pictures import Bin, Epoch, draw_calibration, draw_equity, draw_gate, draw_loss
 from training.scores import Trades
 
 STYLE: Final = """
@@ -77,7 +77,7 @@ def write_page(sheet: Sheet) -> str:
 
 def draw(sheet: Sheet) -> Mapping[str, str]:
     """The pictures by name, those that there is something to show on."""
-    found = {}
+    found = {"gate": draw_gate(sheet.judgement.rulings)}
     if sheet.epochs:
         found["loss"] = draw_loss(sheet.epochs)
     if sheet.bins:

@@ -1,16 +1,27 @@
-"""The pictures of a training report: how the loss fell, whether probabilities keep their word, what trades earn."""
+"""The pictures of a report: the gate's rules, how the loss fell, whether probabilities keep their word, the trades."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from core.market import Floats
+from core.models.judgement import Outcome, Relation, Ruling
 from core.picture import BOTTOM, FAINT, LINE, LOSS, TOP, Panel, days, frame, polyline, room, scale, steps, tick
 
+TINY: Final = 1e-12  # a number on its limit has no scale
 COLUMNS: Final = 450  # steps of a line: more cannot be told apart
+ROW: Final = 26.0  # height of a rule
+NAMES, NUMBERS = 148, 716  # where a rule's name ends and its numbers begin, its scale between them
+OUTCOMES: Final = {
+    Outcome.FAIL: LOSS,
+    Outcome.INSUFFICIENT: "#b45309",
+    Outcome.PASS: LINE,
+    Outcome.NOT_APPLICABLE: FAINT,
+}  # worst first
 
 
 class Epoch(NamedTuple):
@@ -29,6 +40,19 @@ class Bin(NamedTuple):
     low: float
     high: float
     n: int
+
+
+def draw_gate(rulings: Sequence[Ruling]) -> str:
+    """Each rule's deciding number beside its limit, on a scale of its own; of several coins the worst one's."""
+    rules = dict.fromkeys(each.rule for each in rulings)
+    worst = [min((each for each in rulings if each.rule is rule), key=_standing) for rule in rules]
+    foot = TOP + ROW * len(worst)
+    limit = (NAMES + NUMBERS) / 2
+    parts = [f'<path class="grid" d="M{limit:.1f} {TOP}V{foot:.1f}" stroke-width="2"/>']
+    for place, each in enumerate(worst):
+        parts += _draw_rule(each, TOP + ROW * (place + 0.5))
+    words = "middle: the limit, right of it holds; dot: the number that decides, line: from the value to its 95 % bound"
+    return frame("The gate, each rule on a scale of its own", words, parts, foot + BOTTOM / 2)
 
 
 def draw_loss(epochs: Sequence[Epoch]) -> str:
@@ -97,3 +121,38 @@ def draw_equity(exits: Floats, net: Floats) -> str:
     ]
     words = f"n = {len(net):,} trades on untouched windows, costs included; below: percent under the highest so far"
     return frame("What one dollar became", words, parts, lower.top + lower.height + BOTTOM)
+
+
+def _standing(ruling: Ruling) -> tuple[int, float]:
+    """Smaller is worse."""
+    decides = _decides(ruling)
+    return list(OUTCOMES).index(ruling.outcome), np.inf if decides is None else _margin(ruling, decides)
+
+
+def _decides(ruling: Ruling) -> float | None:
+    return ruling.bound if ruling.by_bound else ruling.value
+
+
+def _margin(ruling: Ruling, number: float) -> float:
+    """How far a number is on the right side of the limit, in its own unit."""
+    is_upward = ruling.relation in {Relation.AT_LEAST, Relation.ABOVE}
+    return number - ruling.limit if is_upward else ruling.limit - number
+
+
+def _draw_rule(ruling: Ruling, y: float) -> Iterator[str]:
+    color = OUTCOMES[ruling.outcome]
+    yield f'<text class="right" x="{NAMES - 12}" y="{y + 4:.1f}">{ruling.rule}</text>'
+    decides = _decides(ruling)
+    if decides is None:
+        yield f'<text x="{NUMBERS + 12}" y="{y + 4:.1f}">{ruling.outcome.replace("_", " ")}</text>'
+        return
+    told = f"{decides:,.4g} {ruling.relation} {ruling.limit:,.4g}, n = {ruling.n:,}"
+    yield f'<text x="{NUMBERS + 12}" y="{y + 4:.1f}">{escape(told)}</text>'
+    margins = [_margin(ruling, each) for each in (ruling.value, ruling.bound) if each is not None]
+    reach = max(*map(abs, margins), TINY)
+    middle, half = (NAMES + NUMBERS) / 2, (NUMBERS - NAMES) / 2 - 6
+    ends = [middle + half * each / reach for each in margins]
+    dot = middle + half * _margin(ruling, decides) / reach
+    yield f'<path d="M{middle:.1f} {y:.1f}H{dot:.1f}" stroke="{FAINT}"/>'
+    yield f'<path d="M{min(ends):.1f} {y:.1f}H{max(ends):.1f}" stroke="{color}" stroke-width="4" opacity=".5"/>'
+    yield f'<circle cx="{dot:.1f}" cy="{y:.1f}" r="5" fill="{color}"/>'

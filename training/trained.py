@@ -43,15 +43,23 @@ class Seeded(Protocol):
 
 def conclude(kind: Kind, network: nn.Module, dataset: Dataset, *, config: Seeded, job: Job, state: State) -> Run:
     """Calibrates the network on its slice, scores it on the test part, and writes down what it is."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    table = resident(dataset.features, device)
-    network = network.to(device)
     slice_, test = dataset.calibrate.rows, dataset.test.rows
-    platt = fit_platt(_logits(network, table, slice_, dataset), dataset.up[slice_] > 0.5)
-    probability = platt.apply(_logits(network, table, test, dataset))
+    platt = fit_platt(served_odds(network, dataset, slice_), dataset.up[slice_] > 0.5)
+    probability = platt.apply(served_odds(network, dataset, test))
     metrics = {**_progress(state["history"]), **judge_briefly(probability, dataset)}
     manifest, blob = vouch(kind, network, dataset, config=config, job=job, platt=platt, metrics=metrics)
     return Run(manifest, blob, split_scores(dataset, dataset.test, probability), tuple(state["history"]))
+
+
+def served_odds(network: nn.Module, dataset: Dataset, rows: NDArray[np.int64]) -> Floats:
+    """The logits of a network where and how it is served, wherever it has learned: on the processor, in float32.
+
+    One way for a training's own judgement and for a later one: a GPU gives other last bits, and other scores of the
+    same model would be another try in the register. Shape: (R,) -> (R,)
+    """
+    torch.set_float32_matmul_precision("highest")  # a training on a GPU may have left it lower, for both
+    table = resident(dataset.features, torch.device("cpu"))
+    return score(network.cpu(), table, rows, dataset.window).double().numpy()
 
 
 def vouch(
@@ -114,10 +122,6 @@ def judge_briefly(probability: Floats, dataset: Dataset) -> dict[str, float]:
         "test_log_loss": float(-np.mean(np.log(inside))),
         "test_ups": float(np.mean(up)),
     }
-
-
-def _logits(network: nn.Module, table: torch.Tensor, rows: NDArray[np.int64], dataset: Dataset) -> Floats:
-    return score(network, table, rows, dataset.window).double().cpu().numpy()
 
 
 def _progress(history: Sequence[Row]) -> dict[str, float]:

@@ -23,12 +23,13 @@ from torch.nn.functional import mse_loss
 from core.models.manifest import Kind
 from core.models.transformer import STANDARD, Transformer
 from core.models.transformer import Config as Architecture
+from training.checkpoint import State
 from training.dataset import Dataset
 from training.feed import Feed
 from training.identity import name_job
 from training.learner import Learner
 from training.precision import AUTO
-from training.runs import ALONE, Place, Tell, Where, launch
+from training.runs import ALONE, Job, Place, Tell, Where, launch
 from training.trained import Run, conclude
 
 
@@ -68,6 +69,11 @@ def train(
     """The model of all coins of the data set: trained, calibrated, and scored on what it never saw."""
     job = name_job(Kind.TRANSFORMER, config, dataset, root=root, name=name)
     state = launch(partial(learn, config), dataset, job, where=where, tell=tell)
+    return finish(config, dataset, job, state)
+
+
+def finish(config: Config, dataset: Dataset, job: Job, state: State) -> Run:
+    """What is made of the best weights that a run has kept."""
     network = Transformer(config.architecture)
     network.load_state_dict(state["best"])
     return conclude(Kind.TRANSFORMER, network, dataset, config=config, job=job, state=state)

@@ -6,32 +6,31 @@ in the middle is found; that lines were cut off at the end is found by a judgeme
 
 Every judgement stands there as well, by its digest, so that a report which was changed by hand is known.
 
-A line is on the disk before `register` returns. A crash can leave only a part of the last line, which nobody was told
-of: it is cut away by the next try. Two processes wait for each other.
+It lies beside the models, in a folder or a bucket. A line is safely there before `register` returns; two processes wait
+for each other. A part of a last line, as a crash of earlier versions left it, is cut away by the next try.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from core.canonical import read_canonical, write_canonical
 from core.errors import Code, CrpbotError, invalid
+from core.files import Files
 from core.market import Floats
 from core.performance.measure import MIN_DAYS
 from core.performance.trials import Trial, try_of
 from core.risk.booking import check_word
 
+REGISTER: Final = "trials.jsonl"
+MOST_BYTES: Final = 100_000_000  # a try has a few kilobytes
 ORIGIN: Final = "0" * 64  # what the first line follows
 NAME_DIGITS: Final = 12
 
@@ -94,10 +93,10 @@ def name_try(kind: str, symbol: str, settings: Mapping[str, str]) -> str:
 
 
 class TrialRegister:
-    """The register that lies in a file. Lines are added, never changed."""
+    """The register that lies beside the models. Lines are added, never changed."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, files: Files) -> None:
+        self._files = files
 
     def tries(
         self, *, kind: str | None = None, symbol: str | None = None, origin: str | None = None
@@ -105,7 +104,7 @@ class TrialRegister:
         """All tries in their order, or those with a kind of model, on a symbol, in a market."""
         return tuple(
             each
-            for each, _ in self._lines(_read(self._path))
+            for each, _ in self._lines(self._read())
             if isinstance(each, Try)
             and (kind is None or each.kind == kind)
             and (symbol is None or each.symbol == symbol)
@@ -120,21 +119,22 @@ class TrialRegister:
     @property
     def heads(self) -> tuple[str, ...]:
         """Every digest that the register ever ended with, from that of nothing on: what a judgement saw is one."""
-        return (ORIGIN, *(digest for _, digest in self._lines(_read(self._path))))
+        return (ORIGIN, *(digest for _, digest in self._lines(self._read())))
 
     def judged(self, model: str, text: str) -> None:
         """Writes down what was judged, before anybody reads it."""
-        with self._locked() as (file, before):
-            self._append(file, before, "judgement", write_canonical(Judged(model, _sha256(text))))
+        with self._files.alone():
+            self._append(self._read(), "judgement", write_canonical(Judged(model, _sha256(text))))
 
     def knows(self, model: str, text: str) -> bool:
         """Whether just this was judged."""
         own = Judged(model, _sha256(text))
-        return any(each == own for each, _ in self._lines(_read(self._path)))
+        return any(each == own for each, _ in self._lines(self._read()))
 
     def register(self, found: Try) -> bool:
         """Add a try; false where the very same one stands there already. Another one under its name is refused."""
-        with self._locked() as (file, text):
+        with self._files.alone():
+            text = self._read()
             for known, _ in self._lines(text):
                 if not isinstance(known, Try) or known.name != found.name:
                     continue
@@ -148,27 +148,24 @@ class TrialRegister:
                 raise CrpbotError(
                     Code.ALREADY_EXISTS, f"{detail}; another try needs another name", reason="TRIAL_EXISTS"
                 )
-            self._append(file, text, "try", write_canonical(found))
+            self._append(text, "try", write_canonical(found))
         return True
 
-    def _append(self, file: int, text: str, name: str, body: str) -> None:
-        """A line more, on the disk when this returns."""
+    def _append(self, text: str, name: str, body: str) -> None:
+        """A line more, safely there when this returns."""
         last = ([ORIGIN] + [digest for _, digest in self._lines(text)])[-1]
         line = json.dumps({"before": last, "digest": _digest(last, body), name: json.loads(body)}, sort_keys=True)
-        os.ftruncate(file, len(text.encode()))
-        os.pwrite(file, f"{line}\n".encode(), len(text.encode()))
-        os.fsync(file)
+        self._files.write(REGISTER, f"{text}{line}\n".encode())
 
-    @contextmanager
-    def _locked(self) -> Iterator[tuple[int, str]]:
-        """The file, ours alone, and its whole lines."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+    def _read(self) -> str:
+        """Every whole line. What a crash left of the last one was never acknowledged."""
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file, _read(self._path)
-        finally:
-            os.close(file)
+            text = self._files.read(REGISTER, most=MOST_BYTES)
+        except CrpbotError as error:
+            if error.code is Code.NOT_FOUND:
+                return ""
+            raise
+        return text[: text.rfind(b"\n") + 1].decode()
 
     def _lines(self, text: str) -> Iterator[tuple[Try | Judged, str]]:
         last = ORIGIN
@@ -188,7 +185,8 @@ class TrialRegister:
             yield found, last
 
     def _damaged(self, number: int, what: str) -> CrpbotError:
-        detail = f"trial register: line {number} of {self._path} {what}; nothing is judged until it is restored"
+        where = f"line {number} of {self._files.url}/{REGISTER}"
+        detail = f"trial register: {where} {what}; nothing is judged until it is restored"
         return CrpbotError(Code.FAILED_PRECONDITION, detail, reason="DAMAGED_REGISTER")
 
 
@@ -209,14 +207,6 @@ def align(tries: tuple[Try, ...], candidate: Try, *, share: float) -> Floats:
     high = min(first + len(returns) for first, returns in columns)
     table: Floats = np.array([returns[low - first : high - first] for first, returns in columns], dtype=np.float64).T
     return table
-
-
-def _read(path: Path) -> str:
-    """Every whole line. What a crash left of the last one was never acknowledged."""
-    if not path.exists():
-        return ""
-    text = path.read_bytes()
-    return text[: text.rfind(b"\n") + 1].decode()
 
 
 def _digest(before: str, body: str) -> str:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,71 +24,50 @@ from typing import Any, Final, TypeVar
 
 from core.errors import Code, CrpbotError
 from training.checkpoint import CHECKPOINT, METRICS, Row, State, read_checkpoint, write_metrics
+from training.group import Ending, ending, fit
 from training.runs import SECONDS_BETWEEN_WORDS, Interrupted, Job, Place, Progress, Tell, Where
-from training.worker import Board, Worker
+from training.worker import Voice, Worker
 
 # Before `import ray`: tokens on every connection, and on a single machine nothing that listens beyond loopback.
-ENVIRONMENT: Final = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_V2_ENABLED": "1"}
+ENVIRONMENT: Final = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # of the two minutes that Amazon leaves the default takes five seconds
+}
 LOCAL: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_prestart_worker_first_driver": "0"}
-# Of a worker group: a machine that breaks one group after the other is no place to go on.
-MOST_FAILURES: Final = 3
-KEPT: Final = 2  # the newest, and the one before it until the newest is whole
-
 Data = TypeVar("Data")
-Fault = tuple[str, str, str]  # code, words and reason of an error: its class does not travel
 
 
 def train_with_ray(
     work: Callable[[Data, Place], None], data: Data, job: Job, *, where: Where, tell: Tell | None
 ) -> State | None:
     """Runs the work on every worker until all have returned, and gives the state that was kept last."""
-    with _cluster(where):
+    with connected(where):
         import ray  # noqa: PLC0415  # after its environment
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError  # noqa: PLC0415
-        from ray.train.torch import TorchTrainer  # noqa: PLC0415
 
-        board = ray.remote(num_cpus=0)(Board).remote()
-        loop: Any = _loop(work, ray.put(data), job.identity, board)  # Any: Ray's types forget what a loop may return
-        trainer = TorchTrainer(
-            loop,
-            scaling_config=ScalingConfig(num_workers=where.workers, use_gpu=_has_gpus(where)),
-            run_config=RunConfig(
-                name=job.name,
-                storage_path=str(job.root.absolute()),
-                failure_config=FailureConfig(max_failures=MOST_FAILURES),
-                checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
-            ),
-        )
+        board = ray.remote(num_cpus=0)(_Board).remote()
+        loop = _loop(work, ray.put(data), job.identity, _Voice(board))
         with _listening(board, job, tell):
-            try:
-                result: Any = trainer.fit()
-            except TrainingFailedError as error:
-                raise _failed(error, job) from error
-        if result.return_value is not None:
-            code, detail, reason = result.return_value
-            raise CrpbotError(Code(code), detail, reason=reason)
-        if result.checkpoint is None:
+            checkpoint = fit(
+                loop, name=job.name, storage=str(job.root.absolute()), workers=where.workers, gpu=_has_gpus(where)
+            )
+        if checkpoint is None:
             return None
-        with result.checkpoint.as_directory() as folder:
+        with checkpoint.as_directory() as folder:
             state = read_checkpoint(Path(folder) / CHECKPOINT, identity=job.identity)
     if state is not None:
         write_metrics(job.folder / METRICS, state.get("history", ()))
     return state
 
 
-def _loop(work: Callable[[Any, Place], None], data: Any, identity: str, board: Any) -> Callable[[], Fault | None]:
+def _loop(work: Callable[[Any, Place], None], data: Any, identity: str, voice: Voice) -> Callable[[], Ending]:
     """What each worker runs. `data` is a reference: a machine fetches them once for all its workers."""
 
-    def loop() -> Fault | None:
+    def loop() -> Ending:
         import ray  # noqa: PLC0415
 
-        try:
-            work(ray.get(data), Worker(identity, board))
-        except CrpbotError as error:
-            if error.code is Code.RESOURCE_EXHAUSTED:  # of one machine: another one may have room
-                raise
-            return error.code.value, error.detail, error.reason  # all workers meet it at the same step, every time
-        return None
+        return ending(lambda: work(ray.get(data), Worker(identity, voice)))
 
     return loop
 
@@ -105,7 +84,7 @@ def _has_gpus(where: Where) -> bool:
 
 
 @contextmanager
-def _cluster(where: Where) -> Iterator[None]:
+def connected(where: Where) -> Iterator[None]:
     """A cluster while it lasts: the one of the address, or one of our own of which no process stays behind."""
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT)
@@ -181,7 +160,31 @@ def _token() -> str:
     return secrets.token_hex(32)
 
 
-def _failed(error: Exception, job: Job) -> CrpbotError:
-    last = str(error).strip().splitlines()[-1][:300]
-    detail = f"workers of run {job.name} failed {MOST_FAILURES + 1} times, last with: {last}; what it reached is kept"
-    return CrpbotError(Code.UNAVAILABLE, detail, reason="WORKERS_FAILED")
+class _Board:
+    """Where the first worker writes how far it is, for whoever started the run on perhaps another machine."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._history: list[Row] = []
+
+    def post_progress(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def post_history(self, history: list[Row]) -> None:
+        self._history = history
+
+    def read(self) -> tuple[Progress | None, list[Row]]:
+        return self._progress, self._history
+
+
+class _Voice:
+    """Writes on a board."""
+
+    def __init__(self, board: Any) -> None:  # Any: handles of Ray's are untyped
+        self._board = board
+
+    def tell(self, progress: Progress) -> None:
+        self._board.post_progress.remote(progress)
+
+    def show(self, history: Sequence[Row]) -> None:
+        self._board.post_history.remote([dict(row) for row in history])

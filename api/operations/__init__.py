@@ -2,6 +2,7 @@
 
 from api.operations.account import account_operations
 from api.operations.analysis import analysis_operations
+from api.operations.models import model_operations
 from api.operations.paper import paper_operations
 from api.operations.performance import performance_operations
 from api.operations.risk import risk_operations
@@ -10,6 +11,7 @@ from api.operations.signal import signal_operations
 __all__ = [
     "account_operations",
     "analysis_operations",
+    "model_operations",
     "paper_operations",
     "performance_operations",
     "risk_operations",

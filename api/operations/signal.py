@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from api.memory import signal_ids
 from api.operation import MAX_TIMEOUT_SECONDS, Call, Operation
-from core.explain import Explanation
+from core.explanation import Explanation
 from core.llm import SpendStatus
 from core.signal import Signal
 from core.signal_desk import SignalDesk

@@ -70,7 +70,8 @@ class CoinbaseMarket:
         return NAME if address == urlsplit(BASE_URL).netloc else f"{NAME}-{re.sub('[^A-Za-z0-9.]+', '-', address)}"
 
     async def close(self) -> None:
-        """Lets go of the connections."""
+        """Gives up what is still being read, and lets go of the connections."""
+        await asyncio.gather(*(series.close() for series in self._series.values()))
         await self.exchange.close()
 
     async def problem(self) -> str | None:

@@ -1,4 +1,8 @@
-"""One series of Coinbase, read through the gate: what is known, what has closed since, and what was wrong with it."""
+"""One series of Coinbase, read through the gate: what is known, what has closed since, and what was wrong with it.
+
+Who asks may give up; what he asked the exchange for goes on to its own deadline, and is known then. Requests are few,
+and the next question would else begin where this one did.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +39,24 @@ class CoinbaseSeries:
         self._interval = interval
         self._step = 1_000 * interval_seconds(interval)
         self._known = KnownCandles(self._step)
-        self._lock = asyncio.Lock()
+        self._lock = asyncio.Lock()  # one reading at a time, held until it has ended
+        self._reading: asyncio.Task[Admission] | None = None
+
+    async def close(self) -> None:
+        """Gives up what is still being read."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def read(self, begin: int, end: int, *, settled_ms: int, deadline: float) -> Passed:
         """The candles from `begin` to `end`. When the exchange fails by what may pass, what is known is given."""
         starts = range(begin, end, self._step)
         try:
-            async with asyncio.timeout(deadline - self._monotonic()), self._lock:
-                return Passed(await self._refresh(starts, settled_ms, deadline), None)
+            async with asyncio.timeout(deadline - self._monotonic()):
+                await self._lock.acquire()
+                self._reading = asyncio.create_task(self._refresh(starts, settled_ms, deadline))
+                self._reading.add_done_callback(self._end)
+                return Passed(await asyncio.shield(self._reading), None)
         except TimeoutError:
             trouble = Trouble("EXCHANGE_TIMEOUT", "no answer came before the deadline")
             failure = trouble.as_error(NAME, self._subject(starts))
@@ -53,6 +67,12 @@ class CoinbaseSeries:
             raise failure
         logger.warning("candles known before are given, because %s", failure.detail)
         return Passed(self._admit(rows, starts, settled_ms), failure)
+
+    def _end(self, reading: asyncio.Task[Admission]) -> None:
+        """Lets the next one read; how a reading ended that nobody waits for any more is told to nobody."""
+        self._lock.release()
+        if not reading.cancelled():
+            reading.exception()
 
     async def _refresh(self, starts: range, settled_ms: int, deadline: float) -> Admission:
         """The wanted rows through the gate, after asking for those that are not known."""

@@ -159,6 +159,8 @@ class PoliteClient:
         attempt = 0
         while True:
             seconds = await self._limiter.turn(deadline)
+            if seconds is not None and seconds <= 0.0:
+                return Trouble("EXCHANGE_TIMEOUT", "the deadline had passed before it was asked"), attempt
             if seconds is not None:
                 words = f"its turn would come in {seconds:.1f} s, after the deadline"
                 return Trouble("EXCHANGE_RATE_LIMITED", words, wait_seconds=seconds), attempt

@@ -12,9 +12,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.models.bounds import check_sizes
+from core.models.observation import ACTIONS, observe_flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,17 @@ class Policy(nn.Module):
         logits: Tensor = self.actor(observations)
         value: Tensor = self.critic(observations).squeeze(1)
         return logits, value
+
+
+def forecast(agent: Policy, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """P(long) / (P(long) + P(short)) of an account without a position: the sigmoid of the difference of their logits.
+
+    Shape: (N, 31) scaled -> (N,), within 0 .. 1.
+    """
+    seen = torch.from_numpy(observe_flat(features)).to(next(agent.parameters()).device)
+    with torch.inference_mode():
+        logits = agent.actor(seen).double().cpu()
+        return torch.sigmoid(logits[:, ACTIONS.index("long")] - logits[:, ACTIONS.index("short")]).numpy()
 
 
 def _net(config: Config, outputs: int, *, gain: float) -> nn.Sequential:

@@ -1,8 +1,8 @@
 """Where models are kept: every version ever trained, and which of them decides, by kind and coin.
 
-A store is a folder (core/adapters/model_folder.py) or anything else that keeps these promises: what is saved is whole
-or not there, and a promotion is one step, so that a reader sees the model before or the model after. Whoever reads the
-promoted versions once and loads by version never mixes two of them.
+A store is a folder or a bucket (core/adapters/model_folder.py) or anything else that keeps these promises: what is
+saved is whole or not there, and a promotion is one step, so that a reader sees the model before or the model after.
+Whoever reads the promoted versions once and loads by version never mixes two of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from core.market import interval_seconds
 from core.models.judgement import Judgement, Verdict, read_judgement
 from core.models.manifest import Kind, Manifest
 from core.models.manifest_text import write_manifest
+from core.models.promotion import Promotion
 
 EVERY_COIN: Final = "multi"  # the subject of a model of several coins
 
@@ -64,7 +65,10 @@ class ModelStore(Protocol):
         ...
 
     def promote(self, version: str, report: Report) -> None:
-        """From now on this version decides. Refused unless its report says pass, against the one that decides now."""
+        """From now on this version decides, and is no candidate any more.
+
+        Refused unless its report says pass, against the one that decides now; where that one cannot be read, always.
+        """
         ...
 
     def restore(self, version: str) -> None:
@@ -77,6 +81,26 @@ class ModelStore(Protocol):
 
     def promoted(self) -> dict[Slot, Entry]:
         """The models that decide. Cheap: asked once for every request."""
+        ...
+
+    def nominate(self, version: str) -> None:
+        """From now on this version is on trial: scored beside the one that decides, and without effect."""
+        ...
+
+    def withdraw(self, slot: Slot) -> str:
+        """From now on no model is on trial there; says which was."""
+        ...
+
+    def candidates(self) -> dict[Slot, Entry]:
+        """The models on trial. As cheap as `promoted`."""
+        ...
+
+    def history(self, slot: Slot) -> tuple[Promotion, ...]:
+        """Every change of who decides, oldest first."""
+        ...
+
+    def previous(self, slot: Slot) -> str | None:
+        """The version to which a way back leads."""
         ...
 
     def report(self, version: str) -> Report:
@@ -103,6 +127,11 @@ def pointer_name(slot: Slot) -> str:
     return f"{slot.kind}_{slot.subject}_promoted.pt"
 
 
+def candidate_name(slot: Slot) -> str:
+    """`lstm_BTC-USD_candidate.pt`"""
+    return f"{slot.kind}_{slot.subject}_candidate.pt"
+
+
 def check_report(report: Report, manifest: Manifest) -> Judgement:
     """Refuse a promotion without a report of just this model whose verdict is pass. There is no way around it."""
     found = read_judgement(report.facts)
@@ -125,8 +154,12 @@ def check_report(report: Report, manifest: Manifest) -> Judgement:
     return found
 
 
-def check_champion(judgement: Judgement, manifest: Manifest, current: Manifest | None) -> None:
+def check_champion(judgement: Judgement, manifest: Manifest, entry: Entry | None) -> None:
     """Refuse a model that was never compared with the one that decides by now, on all that this one decides."""
+    if entry is not None and entry.manifest is None:
+        why = f"what decides by now cannot be read, so nothing was compared with it ({entry.fault})"
+        raise _no_promotion(manifest, why, remedy=demotion(slot_of(manifest)))
+    current = entry.manifest if entry is not None else None
     if current is None or current.version == manifest.version:
         return
     if current.origin != manifest.origin:

@@ -13,7 +13,8 @@ from typing import Final
 from core.errors import Code, CrpbotError
 from core.features import FEATURES, fingerprint
 from core.fitted import Wanted
-from core.market import REQUEST_SOURCE, milliseconds
+from core.lineup import HORIZON_MINUTES, INTERVAL, LONGEST_WINDOW
+from core.market import REQUEST_SOURCE, interval_seconds, milliseconds
 from core.models.manifest import Kind, Manifest
 from core.models.observation import ACCOUNT
 
@@ -34,6 +35,19 @@ def check_features(manifest: Manifest) -> None:
             f"{manifest.fingerprint[:SHOWN_DIGITS]}, here {here[:SHOWN_DIGITS]}",
             reason="WRONG_FEATURES",
         )
+
+
+def check_servable(manifest: Manifest) -> None:
+    """Refuse a model that no question asked here suits: its number would stand for another time to come."""
+    if manifest.interval != INTERVAL:
+        why = f"reads {manifest.interval} candles, and models are given {INTERVAL} candles"
+    elif manifest.window > LONGEST_WINDOW:
+        why = f"reads {manifest.window} candles, at most {LONGEST_WINDOW} are given"
+    elif manifest.horizon * interval_seconds(manifest.interval) != HORIZON_MINUTES * 60:
+        why = f"looks {manifest.horizon} minutes ahead, all decisions and ensembles are of {HORIZON_MINUTES}"
+    else:
+        return
+    raise _refusal(manifest, f"cannot be asked here: it {why}", reason="NOT_SERVABLE")
 
 
 def check_wanted(manifest: Manifest, wanted: Wanted) -> None:

@@ -122,7 +122,7 @@ def answer_probe(network: nn.Module, *, window: int) -> tuple[float, ...]:
     network.eval()
     try:
         with torch.inference_mode():
-            answer = network(torch.from_numpy(noise.astype(np.float32)))
+            answer = network(torch.from_numpy(noise.astype(np.float32)).to(next(network.parameters())))
     finally:
         network.train(training)
     parts = answer if isinstance(answer, tuple) else (answer,)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.errors import CrpbotError, invalid
+from core.errors import CrpbotError, invalid, unknown
 from core.idempotency import Attempt
 from core.market import SYMBOLS, parse_symbol
 from core.ports import Quotes
@@ -220,11 +220,24 @@ class RiskDesk:
 
     async def bench(self, account: str, symbols: Sequence[str]) -> Bench:
         """What a decision on these symbols is judged with under the locks: rules, limits, quotes."""
-        facts, _, _ = await self.look(account)
+        facts = await self._accounts.facts(account, since_steady_ms=self._clock().steady_ms - WINDOW_MS)
         held = {trade.symbol for trade in facts.held}
         wanted = sorted(held | set(symbols))
         quotes = await self.quote(wanted) if wanted else {}
         return Bench(self._pack(facts.account), self._house.limits, quotes, self._step)
+
+    async def lone_bench(self, account: str, symbols: Sequence[str], *, known: Mapping[str, Quote]) -> Bench:
+        """The same for what is judged on the account as it was made, whatever it holds. `known` is not asked again."""
+        accounts = {each.id: each for each in await self._accounts.list()}
+        if account not in accounts:
+            raise unknown("account", "account", account, accounts)
+        missing = sorted(set(symbols) - known.keys())
+        return Bench(
+            self._pack(accounts[account]),
+            self._house.limits,
+            {**known, **(await self.quote(missing) if missing else {})},
+            self._step,
+        )
 
     async def quote(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """What symbols cost now; one without a price is left out, and the rules fail closed on it."""

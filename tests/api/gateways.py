@@ -31,12 +31,15 @@ from core.panel import LocalAnalysts
 from core.ports import Analysts
 from core.settings_sources import load_settings
 from protos import crpbot_pb2
-from serving.app import build_local_desk, build_market, build_records
+from serving.app import build_local_desk, build_records
 from serving.product import build_product
+from serving.sources import build_market
 from tests.fakes import FakeMarket, fixed_clock
 
 HOST = "127.0.0.1"
-END_SECONDS = 20.0
+# generous all of them: a machine that stalls must not change an outcome, and nobody waits for their end
+SECONDS = 60.0  # that the gateway gives a call
+CLIENT_SECONDS = 90.0  # longer: whatever takes too long is for the gateway to say
 ANALYZE = "/crpbot.v1.AnalysisService/Analyze"
 
 
@@ -66,7 +69,7 @@ class Running:
         """Asks for the end; the thread ends when the requests in flight are answered."""
         self.loop.call_soon_threadsafe(self.gateway.stop)
 
-    def call(self, method: str, request: Message | bytes, *, seconds: float = 10.0, **options: Any) -> bytes:
+    def call(self, method: str, request: Message | bytes, *, seconds: float = CLIENT_SECONDS, **options: Any) -> bytes:
         """One gRPC call, bytes out and bytes in; an error is a grpc.RpcError."""
         data = request if isinstance(request, bytes) else request.SerializeToString()
         answer: bytes = self.channel.unary_unary(method)(data, timeout=seconds, **options)
@@ -75,7 +78,7 @@ class Running:
     def events(self, method: str, request: Message) -> list[bytes]:
         """All answers of a gRPC stream, to its end."""
         call: Any = self.channel.unary_stream  # Any: the stubs know no call without serializers
-        return list(call(f"/crpbot.v1.{method}")(request.SerializeToString(), timeout=10))
+        return list(call(f"/crpbot.v1.{method}")(request.SerializeToString(), timeout=CLIENT_SECONDS))
 
     def analyze(self, request: crpbot_pb2.AnalyzeRequest) -> crpbot_pb2.AnalyzeResponse:
         """The gRPC face's analysis."""
@@ -86,7 +89,7 @@ class Running:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.rest.post("/v1/analyze", content=body, headers={"content-type": "application/json", **named})
 
-    def send(self, data: bytes, *, port: int | None = None, seconds: float = 3.0) -> bytes:
+    def send(self, data: bytes, *, port: int | None = None, seconds: float = CLIENT_SECONDS) -> bytes:
         """Raw bytes to a port, and all that comes back until the server closes."""
         with socket.create_connection((HOST, port or self.gateway.http_port), timeout=seconds) as connection:
             connection.sendall(data)
@@ -133,6 +136,15 @@ def refusal_of_grpc(error: grpc.RpcError) -> Refusal:
     )
 
 
+def ask_for_results(running: Running) -> httpx.Response:
+    """Every statistic, once there is a process that computes them: its start may take longer than a caller waits."""
+    ends = time.monotonic() + 5 * SECONDS
+    while (answer := running.rest.get("/v1/performance")).status_code != 200:
+        assert refusal_of_rest(answer).reason in {"WORKER_ENDED", "DEADLINE_EXCEEDED"}
+        assert time.monotonic() < ends
+    return answer
+
+
 async def fake_operations(metrics: Metrics, analysts: Analysts | None = None) -> tuple[Operation, ...]:
     """The analysis operations over the fake market; no ledger."""
     desk = Desk(
@@ -145,8 +157,13 @@ async def fake_operations(metrics: Metrics, analysts: Analysts | None = None) ->
 
 
 async def all_operations(metrics: Metrics, folder: Path, **changes: str) -> tuple[Operation, ...]:
-    """Every operation, as the server itself puts them together: over the synthetic market and a ledger in `folder`."""
-    settings = load_settings({"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), **changes}, folder).settings
+    """Every operation, as the server itself puts them together: over the synthetic market and a ledger in `folder`.
+
+    The market is the one without the edge: where theories lean in every window, the hourly limit would soon answer
+    instead of them.
+    """
+    own = {"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), "CRPBOT__MARKET__SYNTHETIC_EDGE": "false"}
+    settings = load_settings({**own, **changes}, folder).settings
     ledger = await Ledger.open(settings.database_url.get_secret_value())
     source = build_market(settings)
     desk = build_local_desk(settings, source=source, records=build_records(ledger))
@@ -161,6 +178,7 @@ def running_gateway(
     *,
     analysts: Analysts | None = None,
     checks: Mapping[str, Check] | None = None,
+    notes: Mapping[str, Check] | None = None,
     build: Callable[[Metrics], Awaitable[Sequence[Operation]]] | None = None,
     **options: Any,
 ) -> Iterator[Running]:
@@ -170,8 +188,9 @@ def running_gateway(
     async def serve() -> None:
         metrics = Metrics()
         operations = await (build(metrics) if build else fake_operations(metrics, analysts))
-        faces = {"http": Address(HOST, 0), "grpc": Address(HOST, 0), "timeout_seconds": 5.0, **options}
-        gateway = Gateway(operations, readiness=Readiness(checks or {}), metrics=metrics, **faces)
+        faces = {"http": Address(HOST, 0), "grpc": Address(HOST, 0), "timeout_seconds": SECONDS, **options}
+        readiness = Readiness(checks or {}, notes=notes)
+        gateway = Gateway(operations, readiness=readiness, metrics=metrics, **faces)
         made.set_result((gateway, asyncio.get_running_loop()))
         await gateway.run()
 
@@ -186,9 +205,9 @@ def running_gateway(
 
     thread = threading.Thread(target=run, name="gateway")
     thread.start()
-    gateway, loop = made.result(timeout=60)
+    gateway, loop = made.result(timeout=CLIENT_SECONDS)
     with (
-        httpx.Client(base_url=f"http://{HOST}:{gateway.http_port}", timeout=10, trust_env=False) as rest,
+        httpx.Client(base_url=f"http://{HOST}:{gateway.http_port}", timeout=CLIENT_SECONDS, trust_env=False) as rest,
         grpc.insecure_channel(f"{HOST}:{gateway.grpc_port}") as channel,
     ):
         running = Running(gateway, loop, thread, rest, channel)
@@ -198,16 +217,16 @@ def running_gateway(
         finally:
             if thread.is_alive():
                 running.stop()
-            thread.join(END_SECONDS)
+            thread.join(CLIENT_SECONDS)
             assert not thread.is_alive(), "the gateway did not end"
 
 
 def _wait_until_listening(port: int) -> None:
     """The socket is bound at once, but taken into service a moment later."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
-            socket.create_connection((HOST, port), timeout=1).close()
+            socket.create_connection((HOST, port), timeout=SECONDS).close()
             return
         except ConnectionRefusedError:
             assert time.monotonic() < deadline, "the gateway does not listen"

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from tests.api.gateways import Running
+from tests.api.gateways import CLIENT_SECONDS, Running
 
 MANY = 320  # drawn of each kind, most of them sent twice: more than a thousand requests in all
 
@@ -30,7 +30,7 @@ def test_no_mutated_request_finds_an_error_of_ours(running: Running, count: int)
     statuses: Counter[int] = Counter()
 
     def send(case: Any) -> None:
-        response = case.call(session=session)
+        response = case.call(session=session, timeout=CLIENT_SECONDS)
         statuses[response.status_code] += 1
         assert is_honest(response, case), response.text
 

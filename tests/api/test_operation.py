@@ -78,25 +78,25 @@ def operation(switch: Switch, keys: FakeKeys) -> Operation:
 async def test_a_call_with_a_key_is_done_once_and_its_answer_repeated() -> None:
     switch = Switch()
     kill = operation(switch, FakeKeys())
-    first = await perform(kill, ASKED, Call(1.0, "key"))
-    assert await perform(kill, ASKED, Call(1.0, "key")) == first
+    first = await perform(kill, ASKED, Call(60.0, "key"))
+    assert await perform(kill, ASKED, Call(60.0, "key")) == first
     assert [call.attempt is not None for call in switch.calls] == [True]
-    assert (await perform(kill, ASKED, Call(1.0, "another"))).reason == "because 2"
+    assert (await perform(kill, ASKED, Call(60.0, "another"))).reason == "because 2"
 
 
 async def test_a_call_without_a_key_is_done_each_time() -> None:
     switch = Switch()
     kill = operation(switch, FakeKeys())
-    await perform(kill, ASKED, Call(1.0))
-    await perform(kill, ASKED, Call(1.0))
+    await perform(kill, ASKED, Call(60.0))
+    await perform(kill, ASKED, Call(60.0))
     assert [call.attempt for call in switch.calls] == [None, None]
 
 
 async def test_a_key_with_another_body_is_refused() -> None:
     kill = operation(Switch(), FakeKeys())
-    await perform(kill, ASKED, Call(1.0, "key"))
+    await perform(kill, ASKED, Call(60.0, "key"))
     with pytest.raises(CrpbotError) as caught:
-        await perform(kill, SetKillSwitchRequest(KillLevel.OFF, "me", "because"), Call(1.0, "key"))
+        await perform(kill, SetKillSwitchRequest(KillLevel.OFF, "me", "because"), Call(60.0, "key"))
     assert (caught.value.reason, caught.value.code) == ("KEY_REUSED", Code.INVALID_ARGUMENT)
 
 
@@ -105,15 +105,15 @@ async def test_a_failed_call_gives_its_key_back() -> None:
     kill = operation(switch, FakeKeys())
     switch.failing = True
     with pytest.raises(CrpbotError, match="the disk is full"):
-        await perform(kill, ASKED, Call(1.0, "key"))
+        await perform(kill, ASKED, Call(60.0, "key"))
     switch.failing = False
-    assert (await perform(kill, ASKED, Call(1.0, "key"))).reason == "because 2"
+    assert (await perform(kill, ASKED, Call(60.0, "key"))).reason == "because 2"
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "tab\t", "schlüssel"])
 async def test_a_key_that_no_header_carries_is_refused(key: str) -> None:
     with pytest.raises(CrpbotError) as caught:
-        await perform(operation(Switch(), FakeKeys()), ASKED, Call(1.0, key))
+        await perform(operation(Switch(), FakeKeys()), ASKED, Call(60.0, key))
     assert caught.value.reason == "INVALID_KEY"
 
 

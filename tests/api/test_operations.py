@@ -67,6 +67,19 @@ def test_a_check_that_fails_or_raises_is_named_and_makes_the_gateway_not_ready()
         assert "crpbot_ready 0.0" in running.rest.get("/metrics").text
 
 
+def test_a_note_is_told_and_leaves_the_gateway_ready_on_both_faces() -> None:
+    with running_gateway(checks={"ledger": well}, notes={"models": broken, "quiet": well}) as running:
+        ready = running.rest.get("/health/ready")
+        assert (ready.status_code, ready.json()["ready"]) == (200, True)
+        assert ready.json()["conditions"] == [
+            {"name": "ledger", "problem": None},
+            {"name": "models", "problem": None, "note": "the disk is full"},
+            {"name": "quiet", "problem": None},
+        ]
+        assert [grpc_health(running, service) for service in ("", SERVICE)] == [HEALTH.SERVING] * 2
+        assert "crpbot_ready 1.0" in running.rest.get("/metrics").text
+
+
 def test_requests_are_counted_by_face_operation_and_status(running: Running) -> None:
     kinds = (
         {"face": "http", "operation": "/v1/analyze", "status": "200"},
@@ -104,7 +117,7 @@ def test_a_stranger_can_list_and_call_our_methods_by_reflection(running: Running
 
     def curl(*arguments: str) -> str:
         command = [str(buf), "curl", "--protocol", "grpc", "--http2-prior-knowledge", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
     assert {f"{SERVICE}/Analyze", f"{SERVICE}/ListTheories"} <= set(curl("--list-methods", url).split())
     asked = json.dumps({"symbol": "BTC-USD", "theories": ["hurst_exponent"]})

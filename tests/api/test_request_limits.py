@@ -36,7 +36,7 @@ CHECK = {"symbol": "BTC-USD", "direction": "BUY", "stop_loss": "1"}
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("state")
     upgrade(f"sqlite:///{folder}/crpbot.db")
-    with running_gateway(build=partial(all_operations, folder=Path(folder)), timeout_seconds=20.0) as gateway:
+    with running_gateway(build=partial(all_operations, folder=Path(folder))) as gateway:
         yield gateway
 
 

@@ -15,7 +15,14 @@ from google.protobuf.message import Message
 
 from core.adapters.ledger.migrations import upgrade
 from protos import crpbot_pb2
-from tests.api.gateways import Running, all_operations, refusal_of_grpc, refusal_of_rest, running_gateway
+from tests.api.gateways import (
+    CLIENT_SECONDS,
+    Running,
+    all_operations,
+    refusal_of_grpc,
+    refusal_of_rest,
+    running_gateway,
+)
 
 Json = dict[str, Any]  # Any: decoded JSON
 BTC = {"symbol": "BTC-USD", "direction": "BUY", "stop_loss": "1"}
@@ -25,12 +32,12 @@ BTC = {"symbol": "BTC-USD", "direction": "BUY", "stop_loss": "1"}
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("state")
     upgrade(f"sqlite:///{folder}/crpbot.db")
-    with running_gateway(build=partial(all_operations, folder=Path(folder)), timeout_seconds=20.0) as gateway:
+    with running_gateway(build=partial(all_operations, folder=Path(folder))) as gateway:
         yield gateway
 
 
 def rest(full: Running, verb: str, path: str, body: Json | None = None, **headers: str) -> Json:
-    response = full.rest.request(verb, path, json=body, headers=headers, timeout=30)
+    response = full.rest.request(verb, path, json=body, headers=headers)
     assert response.status_code == 200, response.text
     found: Json = response.json()
     return found
@@ -41,7 +48,7 @@ def rpc(full: Running, method: str, body: Json, answer: type[Message]) -> Json:
     service, name = method.split("/")
     descriptor = crpbot_pb2.DESCRIPTOR.services_by_name[service].methods_by_name[name]
     request = ParseDict(spell(body), descriptor.input_type._concrete_class())
-    found = answer.FromString(full.call(f"/crpbot.v1.{method}", request, seconds=30))
+    found = answer.FromString(full.call(f"/crpbot.v1.{method}", request))
     plain: Json = MessageToDict(found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     return plain
 
@@ -205,15 +212,13 @@ def test_a_signal_is_made_listed_explained_and_streamed(full: Running) -> None:
     why = rest(full, "GET", f"/v1/signals/{one['id']}/explanation")
     assert why["direction"] == one["direction"]
     assert why["sentences"]
-    with full.rest.stream("GET", "/v1/signals/stream?after=0", timeout=20) as events:
+    with full.rest.stream("GET", "/v1/signals/stream?after=0") as events:
         lines = (line for line in events.iter_lines() if line)
         number, data = next(lines), next(lines)
     assert number.startswith("id: ")
     first = json.loads(data.removeprefix("data: "))
     assert first["sequence"] == int(number.removeprefix("id: "))
-    resumed = full.rest.stream(
-        "GET", "/v1/signals/stream", headers={"last-event-id": str(first["sequence"])}, timeout=20
-    )
+    resumed = full.rest.stream("GET", "/v1/signals/stream", headers={"last-event-id": str(first["sequence"])})
     with resumed as events:
         following = next(line for line in events.iter_lines() if line.startswith("id: "))
     assert int(following.removeprefix("id: ")) > first["sequence"]
@@ -222,7 +227,7 @@ def test_a_signal_is_made_listed_explained_and_streamed(full: Running) -> None:
 def test_grpc_streams_the_same_signals(full: Running) -> None:
     rest(full, "POST", "/v1/signals", {"symbol": "LTC-USD"})
     call = full.channel.unary_stream("/crpbot.v1.SignalService/StreamSignals")
-    events = call(crpbot_pb2.StreamSignalsRequest(after=0).SerializeToString(), timeout=20)
+    events = call(crpbot_pb2.StreamSignalsRequest(after=0).SerializeToString(), timeout=CLIENT_SECONDS)
     event = crpbot_pb2.SignalEvent.FromString(next(events))
     events.cancel()
     assert event.sequence > 0

@@ -21,11 +21,11 @@ from schemathesis import GenerationMode
 from api.operation import Operation
 from api.rpc import service_descriptor
 from core.adapters.ledger.migrations import upgrade
-from tests.api.gateways import Running, all_operations, running_gateway
+from tests.api.gateways import CLIENT_SECONDS, Running, all_operations, ask_for_results, running_gateway
 from tests.api.test_mutated_requests import is_honest
 from tests.operations import OPERATIONS
 
-FEW, MANY = 4, 120
+FEW, MANY = 4, 60
 OURS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 ASKED = [each for each in OPERATIONS if not each.streams and each.rpc != "Analyze"]  # that one has a test of its own
 counts = pytest.mark.parametrize(
@@ -37,8 +37,8 @@ counts = pytest.mark.parametrize(
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("state")
     upgrade(f"sqlite:///{folder}/crpbot.db")
-    with running_gateway(build=partial(all_operations, folder=Path(folder)), timeout_seconds=20.0) as gateway:
-        gateway.rest.get("/v1/performance", timeout=60.0)  # starts the process that computes, which may take a while
+    with running_gateway(build=partial(all_operations, folder=Path(folder))) as gateway:
+        ask_for_results(gateway)
         yield gateway
 
 
@@ -60,7 +60,7 @@ def test_no_invented_body_or_parameter_finds_an_error_of_ours(full: Running, cou
     statuses: Counter[int] = Counter()
 
     def send(case: Any) -> None:
-        response = case.call(session=session)
+        response = case.call(session=session, timeout=CLIENT_SECONDS)
         statuses[response.status_code] += 1
         assert is_honest(response, case), response.text
 
@@ -94,7 +94,7 @@ def test_no_invented_message_finds_an_error_of_ours(full: Running, count: int) -
 
 def outcome(full: Running, asked: Operation, request: Message) -> grpc.StatusCode:
     try:
-        full.call(f"/crpbot.v1.{asked.service}/{asked.rpc}", request, seconds=30)
+        full.call(f"/crpbot.v1.{asked.service}/{asked.rpc}", request)
     except grpc.RpcError as error:
         return error.code()
     return grpc.StatusCode.OK

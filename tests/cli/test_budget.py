@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli.budget import Scan, count_usage, predict, print_budget, read_budget, sample, slots_of
+from core.adapters import chat_purse
 from core.adapters.chat import ChatClient
 from core.adapters.chat_http import ChatOptions
 from core.adapters.chat_prices import load_prices
@@ -69,7 +70,11 @@ async def spend_day(settings: Settings, scans: list[Scan], folder: Path) -> tupl
 
 
 @pytest.mark.parametrize("samples", [24, pytest.param(WHOLE_DAY, marks=pytest.mark.slow)])
-def test_a_day_costs_by_the_bill_what_was_predicted(tmp_path: Path, samples: int) -> None:
+def test_a_day_costs_by_the_bill_what_was_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int
+) -> None:
+    for name in ("LEAST_SETTLE_SECONDS", "MOST_SETTLE_SECONDS"):  # a machine that stands still must not change the bill
+        monkeypatch.setattr(chat_purse, name, 60.0)
     asks_all = {} if samples == WHOLE_DAY else ASKS_ALL  # a part of a day has too few calls to be weighed
     settings = settings_of(tmp_path, **asks_all)
     slots = slots_of(settings, WORKDAY)

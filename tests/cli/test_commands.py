@@ -31,7 +31,7 @@ from core.desk import Defaults, Desk
 from core.panel import LocalAnalysts
 from serving.configuration import load
 from serving.processes import free_ports
-from tests.cli.conftest import ROOT, Crpbot, clean_environment, other_program
+from tests.cli.conftest import PATIENT, ROOT, Crpbot, clean_environment, other_program
 from tests.core.recordings import make_rows, save
 
 HEAVY = ("ray", "fastapi", "numpy", "sqlalchemy", "grpc")
@@ -95,20 +95,23 @@ def test_the_ledger_of_a_fresh_folder_is_made_once(crpbot: Crpbot) -> None:
     assert json.loads(crpbot("audit", "verify", "--json").stdout)["problem"] is None
 
 
-def test_a_local_analysis_is_the_desks(empty_folder: Path) -> None:
+@pytest.mark.usefixtures("empty_folder")
+def test_a_local_analysis_is_the_desks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PATIENT.items():
+        monkeypatch.setenv(name, value)
     outcome = CliRunner().invoke(app, ["analyze", "BTC-USD", "eth/usd", "--local", "--json", "--window", "300"])
     assert outcome.exit_code == 0, outcome.output
     analyses = json.loads(outcome.stdout)
     as_of = datetime.fromisoformat(analyses[0]["as_of"])
     settings = load().settings
     desk = Desk(
-        market=SyntheticMarket(settings.market.synthetic_seed),
+        market=SyntheticMarket(settings.market.synthetic_seed, edge=settings.market.synthetic_edge),
         analysts=LocalAnalysts(time.monotonic),
         now=lambda: as_of,
         defaults=Defaults(settings.market.interval, settings.market.window),
     )
     request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), window=300)
-    response = asyncio.run(desk.analyze(request, timeout_seconds=30.0))
+    response = asyncio.run(desk.analyze(request, timeout_seconds=60.0))
     assert {"analyses": analyses, "refused": []} == json.loads(adapter(AnalyzeResponse).dump_json(response))
     assert [analysis["symbol"] for analysis in analyses] == ["BTC-USD", "ETH-USD"]
 
@@ -117,7 +120,7 @@ def test_a_symbol_that_cannot_be_read_costs_the_others_nothing(tmp_path: Path, c
     recorded = tmp_path / "recorded"
     recorded.mkdir()
     save(recorded, make_rows("5m", 300), interval="5m")
-    replay = {"DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(recorded)}
+    replay = {**PATIENT, "DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(recorded)}
     ended = crpbot(
         "analyze", "BTC-USD", "ETH-USD", "--local", "--json", "-t", "shannon_entropy", "--window", "200", **replay
     )
@@ -136,7 +139,7 @@ def test_doubtful_candles_are_told_in_the_table(capsys: pytest.CaptureFixture[st
 
 
 def test_a_local_analysis_needs_no_server_and_prints_a_table(crpbot: Crpbot) -> None:
-    ended = crpbot("analyze", "BTC-USD", "--local", "-t", "shannon_entropy")
+    ended = crpbot("analyze", "BTC-USD", "--local", "-t", "shannon_entropy", **PATIENT)
     assert ended.returncode == 0, ended.stderr
     assert "shannon_entropy" in ended.stdout
     assert "invented prices" in ended.stdout
@@ -283,7 +286,7 @@ def test_serving_as_json_prints_where_everything_is_and_nothing_else(tmp_path: P
         assert server.stdout is not None
         line = server.stdout.readline()
         server.send_signal(signal.SIGINT)
-        rest, progress = server.communicate(timeout=60)
+        rest, progress = server.communicate(timeout=300)
     assert server.returncode == 0, progress
     assert json.loads(line)["REST"] == f"http://127.0.0.1:{http}/v1/analyze"
     assert rest == ""

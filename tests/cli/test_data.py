@@ -33,17 +33,25 @@ from cli.quality import Verdict
 from core.adapters.history import Outcome
 from core.adapters.history_file import KEY, read_memo
 from core.adapters.raw_file import read_raw
-from core.adapters.stretches import Stretch
 from core.errors import Code, CrpbotError
 from core.features import FEATURES, WARM_UP, tabulate
 from core.market import COLUMNS, SYMBOLS, Candles
 from tests.cli.conftest import clean_environment
-from tests.core.histories import DAY_MS, HOUR_MS, MINUTE_MS, NOW_MS, START_MS, FakeHistory, rows_of
+from tests.cli.downloads import start_download
+from tests.core.histories import (
+    DAY_MS,
+    GAP_OF_TWO,
+    HOLE,
+    HOUR_MS,
+    MINUTE_MS,
+    NOW_MS,
+    START_MS,
+    FakeHistory,
+    rows_of,
+)
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
-HOLE = Stretch(START_MS + 30 * HOUR_MS, START_MS + 36 * HOUR_MS)
-GAP_OF_TWO = Stretch(START_MS + 90 * MINUTE_MS, START_MS + 92 * MINUTE_MS)
 
 app = typer.Typer()
 app.add_typer(data, name="data")
@@ -488,47 +496,24 @@ class TestPlot:
         assert float(hole.get("x", 0)) == pytest.approx(16, abs=0.1)
 
 
-DOWNLOAD = """
-import sys
-from pathlib import Path
-from cli.data import Order, fetch
-from core.adapters.stretches import Stretch
-from tests.cli.test_data import GAP_OF_TWO, HOLE
-from tests.cli.conftest import clean_environment
-from tests.core.histories import NOW_MS, FakeHistory
-source = FakeHistory(holes=[GAP_OF_TWO, HOLE], seconds_a_page=float(sys.argv[2]))
-order = Order(("BTC-USD", "ETH-USD"), ("1m", "1h"), "2025-01-01", "2025-02-15", Path(sys.argv[1]))
-print("begun", flush=True)
-outcomes = fetch(order, source, lambda *_: None, clock=lambda: NOW_MS)
-assert not any(outcome.problem for outcome in outcomes), outcomes
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_download_that_is_killed_ten_times_gives_the_undisturbed_files(tmp_path: Path, seed: int) -> None:
+def test_a_download_that_is_killed_ten_times_gives_the_undisturbed_files(tmp_path: Path) -> None:
     """SIGKILL at random moments, from before the first page until the files are put together."""
-    chance = random.Random(seed)
-
-    def start(folder: Path, seconds_a_page: float) -> subprocess.Popen[str]:
-        program = [sys.executable, "-c", DOWNLOAD, str(folder), str(seconds_a_page)]
-        return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-
-    with start(tmp_path / "undisturbed", 0.0) as process:
-        assert process.wait() == 0
+    chance = random.Random(1)
+    undisturbed = start_download(tmp_path / "undisturbed", 0.0)
+    undisturbed.join()
+    assert undisturbed.exitcode == 0
     killed = 0
     for attempt in range(100):
-        with start(tmp_path / "killed", 0.05) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            try:
-                # ever later, so that the files are hit as well while they are put together, and it ends
-                process.wait(timeout=chance.uniform(0.0, 0.4 + 0.2 * max(0, attempt - 9)))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-            if process.wait() == 0:
-                break
-            killed += 1
+        process = start_download(tmp_path / "killed", 0.05)
+        # ever later, so that the files are hit as well while they are put together, and it ends
+        process.join(chance.uniform(0.0, 0.4 + 0.2 * max(0, attempt - 9)))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        killed += 1
     assert killed >= 10
     expected = {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
     assert len(expected) == 4
@@ -543,13 +528,15 @@ def test_a_download_that_is_killed_ten_times_gives_the_undisturbed_files(tmp_pat
 
 def test_ctrl_c_ends_a_download_in_words_and_keeps_its_pieces(tmp_path: Path) -> None:
     program = (
-        "import typer\n"
+        "import signal, typer\n"
         "from cli.data_commands import data\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # who runs tests in the background ignores it
         "app = typer.Typer()\n"
         "app.add_typer(data, name='data')\n"
         "app()\n"
     )
-    command = [sys.executable, "-c", program, "data", "fetch", "--provider", "synthetic", "--start", "2024-01-01"]
+    # eight years: half a minute's work, of which a test that is kept waiting still sees the beginning
+    command = [sys.executable, "-c", program, "data", "fetch", "--provider", "synthetic", "--start", "2017-01-01"]
     command += ["--end", "2025-01-01", "-s", "BTC-USD"]
     environment = {**clean_environment(), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -560,7 +547,7 @@ def test_ctrl_c_ends_a_download_in_words_and_keeps_its_pieces(tmp_path: Path) ->
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=30)
+        _, words = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "stopped; what is downloaded stays, and the same command goes on from there" in words
     assert "Traceback" not in words

@@ -13,7 +13,7 @@ from core.analyzers import learners
 from core.fitted import Wanted
 from core.market import milliseconds
 from core.weights import NAME, choose_rule
-from tests.cli.conftest import Crpbot
+from tests.cli.conftest import PATIENT, Crpbot
 from tests.core.recordings import make_rows, save
 
 THEORIES = [each.name for each in learners()]
@@ -27,7 +27,7 @@ def readings(output: str) -> dict[str, dict[str, object]]:
 
 @pytest.mark.slow
 def test_what_is_fitted_answers_and_is_not_fitted_twice(crpbot: Crpbot, tmp_path: Path) -> None:
-    before = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL).stdout)
+    before = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL, **PATIENT).stdout)
     assert {reading["problem"] for reading in before.values()} == {
         "not fitted yet; remedy: crpbot fit --interval 5m --symbol BTC-USD"
     }
@@ -41,9 +41,9 @@ def test_what_is_fitted_answers_and_is_not_fitted_twice(crpbot: Crpbot, tmp_path
     assert all(line["problem"] is None and line["metrics"] for line in lines)
     assert "6 of 6: " in fitted.stderr, "progress is told"
 
-    after = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL).stdout)
+    after = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL, **PATIENT).stdout)
     assert [reading["problem"] for reading in after.values()] == [None] * len(THEORIES)
-    elsewhere = readings(crpbot("analyze", "BTC-USD", "--local", "--json", "--interval", "1h", *ALL).stdout)
+    elsewhere = readings(crpbot("analyze", "BTC-USD", "--local", "--json", "--interval", "1h", *ALL, **PATIENT).stdout)
     assert {reading["problem"] for reading in elsewhere.values()} == {
         "fitted on 5m candles, not on 1h; remedy: crpbot fit --interval 1h --symbol BTC-USD"
     }
@@ -52,10 +52,10 @@ def test_what_is_fitted_answers_and_is_not_fitted_twice(crpbot: Crpbot, tmp_path
     assert (again.returncode, again.stdout.strip()) == (0, "everything is fitted already")
 
     save(tmp_path, make_rows("5m", 600), interval="5m")
-    replay = {"DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(tmp_path)}
+    replay = {**PATIENT, "DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(tmp_path)}
     switched = readings(crpbot("analyze", "BTC-USD", "--local", "--json", *ALL, **replay).stdout)
     assert {str(reading["problem"]).split("; ")[0] for reading in switched.values()} == {
-        f"fitted on synthetic-7 candles, these come from replay-{tmp_path.name.replace('_', '-')}"
+        f"fitted on synthetic-7-edge candles, these come from replay-{tmp_path.name.replace('_', '-')}"
     }
 
 
@@ -68,9 +68,9 @@ def test_the_weights_of_the_rule_are_learned_alone_told_and_found_by_the_server(
     assert line["metrics"]["samples"] == 538
     assert {"gain", "gain_error", "gain_over_coin", "proven"} <= set(line["metrics"])
     assert "1 of 1: synthesis BTC-USD" in learned.stderr, "progress is told"
-    shelf = load_fits(next(tmp_path.rglob("synthetic-7_5m")).parent)
+    shelf = load_fits(next(tmp_path.rglob("synthetic-7-edge_5m")).parent)
     assert [(fit.theory, [*fit.spans]) for fit in shelf.fits] == [(NAME, ["BTC-USD"])]
-    rule = choose_rule(shelf, Wanted("synthetic-7", "5m", "BTC-USD", milliseconds(datetime.now(UTC))))
+    rule = choose_rule(shelf, Wanted("synthetic-7-edge", "5m", "BTC-USD", milliseconds(datetime.now(UTC))))
     assert "learned" in rule.label
     assert "not fitted" not in rule.label
 
@@ -82,7 +82,7 @@ def test_a_market_with_too_short_a_past_has_no_weights_and_says_how_much_is_need
     crpbot: Crpbot, tmp_path: Path
 ) -> None:
     save(tmp_path, make_rows("5m", 600), interval="5m")
-    replay = {"DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(tmp_path)}
+    replay = {**PATIENT, "DATA_PROVIDER": "replay", "CRPBOT__MARKET__REPLAY_FOLDER": str(tmp_path)}
     ended = crpbot("fit", "-s", "BTC-USD", "-t", NAME, "--json", **replay)
     assert ended.returncode == 1
     (line,) = json.loads(ended.stdout)

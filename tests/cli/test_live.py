@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import live
 from cli.finding import Finding
 from cli.live import examine_live
 from core.market import SYMBOLS
@@ -32,7 +33,7 @@ class Scene:
         addresses = (exchange.url, site.coingecko_url, site.url)
         self.settings = {**dict(zip(NAMES, addresses, strict=True)), "CRPBOT__COINBASE__REQUESTS_PER_SECOND": "30"}
 
-    def look(self, *, facts_seconds: float = 15.0) -> dict[str, Finding]:
+    def look(self, *, facts_seconds: float = 60.0) -> dict[str, Finding]:
         return {finding.check: finding for finding in examine_live(facts_seconds=facts_seconds)}
 
 
@@ -42,6 +43,7 @@ def scene(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene
         opened = Scene(exchange, site)
         for name, value in opened.settings.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr(live, "ANSWER_SECONDS", 60.0)
         yield opened
 
 
@@ -49,13 +51,13 @@ def test_every_line_says_what_was_seen_and_nothing_is_kept(scene: Scene, empty_f
     found = scene.look()
     assert {finding.state for finding in found.values()} == {"ok"}, found
     assert found["exchange"].found == f"{scene.exchange.url}, without a key: none is needed"
-    assert "this machine's clock is +0." in found["exchange clock"].found.replace("-0.", "+0.")
+    assert re.search(r"this machine's clock is [+-][0-4]\.\d\d s off", found["exchange clock"].found)
     assert found["products"].found == "10 of 10 symbols trade"
     assert " s old; bid " in found["BTC-USD ticker"].found
     assert found["newest 5m candles"].found.startswith("10 of 10 symbols; BTC-USD closed at ")
     assert found["offers"].found.startswith("10 of 10 symbols have a bid and an ask; the widest spread is ")
-    dominance = f"Bitcoin {scene.site.dominance_percent:.1f} % of it, fetched 0 s ago"
-    assert found["coingecko: market cap and dominance"].found.endswith(dominance)
+    dominance = rf"Bitcoin {scene.site.dominance_percent:.1f} % of it, fetched \d+ s ago$"
+    assert re.search(dominance, found["coingecko: market cap and dominance"].found)
     assert f"at {scene.site.fear_greed} of 100" in found["alternative.me: Fear & Greed index"].found
     assert scene.site.credits == 2
     assert list(empty_folder.iterdir()) == []
@@ -86,8 +88,8 @@ def test_a_clock_that_is_off_is_bad(scene: Scene) -> None:
 def test_sources_that_fail_are_remarks_and_the_reason_is_told_without_waiting(scene: Scene) -> None:
     scene.site.plan(FactsReply.STATUS, 503, part="/fng/")
     begun = time.monotonic()
-    found = scene.look()
-    assert time.monotonic() - begun < 10.0
+    found = scene.look(facts_seconds=600.0)
+    assert time.monotonic() - begun < 60.0
     mood = found["alternative.me: Fear & Greed index"]
     assert mood.state == "warn"
     assert "503" in mood.found

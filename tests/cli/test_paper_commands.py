@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Running]:
-    with running_gateway(build=partial(all_operations, folder=folder), timeout_seconds=20.0) as gateway:
+    with running_gateway(build=partial(all_operations, folder=folder), timeout_seconds=60.0) as gateway:
         yield gateway
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ from rich.console import Console
 from cli.schedule import Order, run
 from cli.schedule_console import Screen, Start, Statistics
 from cli.signal_commands import spell_short
+from cli.signal_sides import line_up, print_sides
 from client.agreement import Expected, Limits, find_looser
 from client.happenings import Scanned, Tally, Tick, Waiting
 from core.errors import CrpbotError
-from core.signal import RuntimeMode
-from core.trade import Direction
+from core.signal import Degradation, RuntimeMode, Signal, Strategy
+from core.trade import Book, Direction, Tier
 from serving.processes import free_ports
 from tests.cli.conftest import ROOT, Crpbot, clean_environment
 from tests.fake_signals import BUY, HOLD, SPEND, VETOED, FakeSignals, as_json
@@ -189,18 +192,18 @@ def test_a_second_scheduler_ends_with_its_own_status_or_stands_by_until_the_firs
     first = start(tmp_path, fake.url)
     read_until(first, "statistics")
     second = start(tmp_path, fake.url)
-    told, _ = second.communicate(timeout=60)
+    told, _ = second.communicate(timeout=300)
     assert second.returncode == 3
     assert f"pid {first.pid}" in told
     third = start(tmp_path, fake.url, "--stand-by")
     assert "standing by" in read_until(third, "note")["detail"]
-    assert len(fake.calls) == 1
+    assert len(fake.calls) == len({call.body["slot"] for call in fake.calls}), "the first asked alone"
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=300)
     read_until(third, "statistics")
     assert len(fake.decided) == len({call.body["slot"] for call in fake.calls}), "one signal a slot"
     third.send_signal(signal.SIGTERM)
-    third.communicate(timeout=60)
+    third.communicate(timeout=300)
     assert third.returncode == 0
 
 
@@ -261,6 +264,88 @@ def test_stored_signals_are_listed_over_pages_and_filtered_by_the_server(fake: F
     assert [each["id"] for each in json.loads(found.stdout)] == ["3"]
 
 
+def shadow(signal: Signal, strategy: Strategy, direction: Direction, **changes: Any) -> dict[str, Any]:
+    """What another strategy decided on the same candle, a moment later."""
+    later = signal.timestamp + timedelta(seconds=1)
+    values = {"direction": direction, "timestamp": later, "book": Book.SHADOW, "account": "shadow", **changes}
+    return as_json(replace(signal, strategy=strategy, **values))
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_strategies_are_listed_side_by_side_with_the_mark_of_what_is_published(
+    fake: FakeSignals, crpbot: Crpbot, columns: str
+) -> None:
+    other = replace(HOLD, slot=HOLD.slot and HOLD.slot - timedelta(minutes=5), symbol="BTC-USD", confidence=0.51)
+    fake.stored = [
+        shadow(BUY, Strategy.VOTE, Direction.HOLD, confidence=0.56, tier=Tier.LOW),
+        shadow(BUY, Strategy.V6, Direction.SELL, confidence=0.7, tier=Tier.MEDIUM),
+        shadow(BUY, Strategy.V7, Direction.SELL, confidence=0.99),  # the other variant
+        shadow(other, Strategy.V6, Direction.SELL, confidence=0.98),  # of another slot
+        *(as_json(each) for each in (BUY, HOLD)),
+    ]
+    ended = crpbot("signals", "--url", fake.url, COLUMNS=columns)
+    head, first, second, *notes = ended.stdout.splitlines()
+    assert re.search("V7 theories +V6 models +vote", head)
+    assert re.findall(r"(●?)[▲▼·] (\w+) +(\d+)% ?(\w*)", first) == [
+        ("●", "BUY", "78", "high"),
+        ("", "SELL", "70", "medium"),
+        ("", "HOLD", "56", "low"),
+    ]
+    assert "ETH-USD" in second
+    assert second.count("no model") == 2
+    assert "is published" in notes[0]
+    told = " ".join(" ".join(notes).split())
+    assert "none is promoted for ETH-USD" in told
+    assert "make train COIN=ETH, about 3 minutes on two cores, then crpbot promote" in told
+    assert max(len(line) for line in ended.stdout.splitlines()) <= int(columns)
+    for named in (("--book", "shadow"), ()):
+        listed = crpbot("signals", "--strategy", "v6", *named, "--json", "--url", fake.url)
+        assert [each["confidence"] for each in json.loads(listed.stdout)] == [0.7, 0.98]
+    both = crpbot("signals", "--strategy", "v7", "--limit", "2", "--json", "--url", fake.url)
+    assert [each["book"] for each in json.loads(both.stdout)] == ["shadow", "primary"]
+
+
+def model(**facts: Any) -> dict[str, Any]:
+    return {"state": "promoted", "symbols": ["ETH-USD"], "fault": None, **facts}
+
+
+@pytest.mark.parametrize("models", [None, [model()], [model(state="damaged", symbols=[], fault="cut off")]])
+def test_no_model_is_said_only_where_none_is_promoted_and_else_that_nothing_was_compared(
+    fake: FakeSignals, crpbot: Crpbot, models: list[dict[str, Any]] | None
+) -> None:
+    fake.stored, fake.models = [as_json(HOLD)], models
+    listed = crpbot("signals", "--url", fake.url, COLUMNS="80").stdout
+    assert "no model" not in listed.splitlines()[1]
+    assert listed.splitlines()[1].split()[-2:] == ["-", "-"]
+    assert "was not compared" in listed
+    fake.models = [model(state="kept"), model(symbols=["BTC-USD"])]
+    assert crpbot("signals", "--url", fake.url).stdout.splitlines()[1].count("no model") == 2
+
+
+def test_beside_a_decision_of_the_models_no_model_is_never_said(capsys: pytest.CaptureFixture[str]) -> None:
+    print_sides(Console(width=120), line_up([as_json(replace(BUY, strategy=Strategy.V6))], []), frozenset({"BTC-USD"}))
+    shown = capsys.readouterr().out
+    assert "no model" not in shown.splitlines()[1]
+    assert "make train" not in shown
+
+
+def test_a_published_strategy_without_a_model_says_so_and_what_was_not_compared_says_no_more_than_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    doubt = Degradation("no_model", "no lstm is promoted for ETH-USD")
+    lost = as_json(replace(HOLD, strategy=Strategy.V6, degraded=True, degradations=(doubt,)))
+    unread = as_json(replace(HOLD, symbol="ADA-USD", as_of=None))
+    print_sides(Console(width=120), line_up([lost, unread], []))
+    _, first, second, *_ = capsys.readouterr().out.splitlines()
+    assert "● no model" in first
+    assert "no lstm is promoted for ETH-USD" in first
+    assert "no model" not in second
+    print_sides(Console(width=120), line_up([unread], []), frozenset({"ADA-USD"}))
+    assert capsys.readouterr().out.splitlines()[1].count("no model") == 2, "also where the account stopped it at once"
+    print_sides(Console(width=80), line_up([as_json(replace(BUY, confidence=0.9998))], []))
+    assert "BUY  99%" in capsys.readouterr().out, "nothing is certain, and the column is as wide as before"
+
+
 def event(number: int, *, kind: str | None = None) -> bytes:
     told = {"sequence": number, "signal": {**as_json(HOLD), "id": str(number), "reasoning": "up \u2028 down"}}
     named = b"" if kind is None else b"event: " + kind.encode() + b"\n"
@@ -285,6 +370,28 @@ def test_a_followed_stream_shows_what_is_wanted_and_loses_no_place(fake: FakeSig
     ended = crpbot("signals", "-f", "-s", "ETH-USD", "--json", "--url", fake.url)
     assert [each["id"] for each in lines_of(ended.stdout)] == ["5"]
     assert fake.resumed == [None, "6"]
+
+
+def test_the_shadow_book_can_be_followed_and_its_signals_say_that_they_only_compare(
+    fake: FakeSignals, crpbot: Crpbot
+) -> None:
+    other = {"sequence": 9, "signal": shadow(BUY, Strategy.V6, Direction.BUY)}
+    fake.streams = [
+        b"id: 9\ndata: " + json.dumps(other).encode() + b"\n\n" + b'event: problem\ndata: {"detail": "it ends"}\n\n'
+    ]
+    ended = crpbot("signals", "-f", "--book", "shadow", "--strategy", "v6", "--url", fake.url)
+    assert fake.asked == [("/v1/signals/stream", {"book": "shadow"})]
+    assert "BUY BTC-USD" in ended.stdout
+    assert "v6 compares, not published" in " ".join(ended.stdout.split())
+
+
+def test_a_followed_strategy_without_its_book_is_refused_instead_of_waited_for(
+    fake: FakeSignals, crpbot: Crpbot
+) -> None:
+    ended = crpbot("signals", "--follow", "--strategy", "v6", "--url", fake.url)
+    assert ended.returncode != 0
+    assert "--book shadow for what compares" in " ".join(ended.stderr.split())
+    assert fake.asked == []
 
 
 def test_what_is_no_stream_is_told(fake: FakeSignals, crpbot: Crpbot) -> None:

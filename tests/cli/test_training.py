@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.training_terms import house_terms
+from core.adapters.files_folder import FolderFiles
 from core.adapters.model_folder import ModelFolder
 from core.errors import CrpbotError
 from core.models.manifest import Manifest
@@ -63,7 +64,7 @@ def command_takes(line: str) -> bool:
 
 
 def tries(folder: Path) -> int:
-    return len(TrialRegister(folder / "data/models/trials.jsonl").tries())
+    return len(TrialRegister(FolderFiles(folder / "data/models")).tries())
 
 
 def test_a_training_ends_with_a_verdict_a_page_and_the_next_command(folder: Path) -> None:
@@ -84,10 +85,11 @@ def test_a_training_ends_with_a_verdict_a_page_and_the_next_command(folder: Path
     assert "<img" not in page
     assert "The prices are invented" in page
     assert command_takes(row["next"])
+    assert row["next"].endswith(" --epochs 1 --hidden 4"), "what was asked for is asked for again"
     assert tries(folder) == 1
 
     again = ask("evaluate", "--symbol", "BTC", status=1)
-    told = ("version", "verdict", "sentence", "lines", "rulings")
+    told = ("version", "verdict", "sentence", "lines", "rulings", "next")
     assert {name: again[name] for name in told} == {name: row[name] for name in told}
     assert tries(folder) == 1, "to judge the same thing twice is one try"
 
@@ -99,6 +101,40 @@ def test_the_same_command_gives_the_same_model(folder: Path) -> None:
     assert first["lines"] == second["lines"]
     (other,) = ask("train", "lstm", *SMALL, "--seed", "8")
     assert other["version"] != first["version"]
+
+
+def learned(folder: Path, run: str) -> list[Row]:
+    """What the only run whose name begins so wrote of each epoch."""
+    (metrics,) = (folder / "data/models/runs").glob(f"{run}*/metrics.jsonl")
+    return [json.loads(line) for line in metrics.read_text().splitlines()]
+
+
+def test_batch_and_learning_rate_are_settings_and_the_original_ones_their_defaults(folder: Path) -> None:
+    ask("train", "lstm", *SMALL)
+    (epoch,) = learned(folder, "lstm")
+    assert (epoch["learning_rate"], epoch["windows"]) == (1e-3, 512), "16 steps of 32"
+    ask("train", "lstm", *SMALL, "--preset", "fast", "--run", "faster")
+    (epoch,) = learned(folder, "faster")
+    assert (epoch["learning_rate"], epoch["windows"]) == (2e-3, 512), "4 steps of 128"
+    named = ["--preset", "fast", "--batch", "70", "--learning-rate", "0.002"]
+    ask("train", "transformer", "--coin", "BTC", "--days", "8", "--epochs", "1", "--hidden", "16", *named)
+    (epoch,) = learned(folder, "transformer")
+    assert epoch["windows"] % 70 == 0
+    assert 0.0 < epoch["learning_rate"] <= 0.002
+    for words in (("--batch", "0"), ("--learning-rate", "0")):
+        refused = CliRunner().invoke(app, ["train", "lstm", *SMALL, *words])
+        assert refused.exit_code == 2, words
+
+
+def test_a_training_into_a_place_that_is_named_needs_no_settings(folder: Path) -> None:
+    (folder / ".env").write_text("CRPBOT__RUNTIME__PROFILE=v0\n")
+    (row,) = ask("train", "lstm", *SMALL, "--models", "data/models")
+    assert row["next"].endswith(" --models data/models")
+    assert command_takes(row["next"])
+    judged = ask("evaluate", "--model", row["version"], "--models", "data/models", status=1)
+    assert judged["verdict"] == row["verdict"]
+    assert "CRPBOT__RUNTIME__PROFILE" in refusal("train", "lstm", *SMALL)
+    assert len(list((folder / "data/models/runs").iterdir())) == 1, "and that before it learns"
 
 
 def test_a_weaker_limit_reports_and_never_promotes(folder: Path) -> None:
@@ -139,9 +175,11 @@ def test_tries_after_the_judgement_make_it_old(folder: Path) -> None:
 def test_there_is_no_way_to_force_a_model(folder: Path) -> None:
     group: Any = typer.main.get_command(app)
     commands = [*group.commands["train"].commands.values()]
-    commands += [group.commands[name] for name in ("evaluate", "promote", "demote", "walk-forward")]
+    commands += [group.commands[name] for name in ("evaluate", "promote", "demote", "rollback", "walk-forward")]
     flags = {flag for command in commands for each in command.params for flag in each.opts}
-    assert not {flag for flag in flags if "force" in flag or "skip" in flag or flag in {"-f", "--yes"}}
+    assert not {flag for flag in flags if "force" in flag or "skip" in flag or flag == "-f"}
+    judging = [command for command in commands if command not in group.commands["train"].commands.values()]
+    assert "--yes" not in {flag for command in judging for each in command.params for flag in each.opts}
     refused = CliRunner().invoke(app, ["promote", "lstm-00000000", "--force"])
     assert refused.exit_code == 2
     assert "No such option" in refused.output
@@ -221,7 +259,7 @@ def test_a_walk_forward_counts_as_a_try_with_each_of_its_settings(folder: Path) 
     assert tries(folder) == 1, "to walk the same way twice is one try"
     ask(*words, "--epochs", "2")
     ask(*words, "--epochs", "1", "--stride", "20")
-    found = TrialRegister(folder / "data/models/trials.jsonl").tries(
+    found = TrialRegister(FolderFiles(folder / "data/models")).tries(
         kind="lstm", symbol="BTC-USD", origin="synthetic-7-edge"
     )
     assert [(each.settings["epochs"], each.settings["stride"]) for each in found] == [
@@ -255,7 +293,7 @@ def keep(folder: Path, *, entries: Row | None = None, **facts: Any) -> Manifest:
     manifest, blob = make_model(data_hash="1" * 64, **entries or {})
     store = folder / "data/models"
     ModelFolder(store).save(manifest, blob)
-    register = TrialRegister(store / "trials.jsonl")
+    register = TrialRegister(FolderFiles(store))
     for symbol in manifest.symbols:
         register.register(make_try(manifest, symbol))
     write(folder, manifest, **facts)
@@ -274,8 +312,8 @@ def write(folder: Path, manifest: Manifest, **facts: Any) -> None:
     store = folder / "data/models"
     terms = house_terms()
     said = {
-        "trials": len(TrialRegister(store / "trials.jsonl").tries()),
-        "register_head": TrialRegister(store / "trials.jsonl").head,
+        "trials": len(TrialRegister(FolderFiles(store)).tries()),
+        "register_head": TrialRegister(FolderFiles(store)).head,
         "threshold": terms.threshold,
         "round_trip_fraction": terms.round_trip,
         "stake_fraction": terms.stake,
@@ -379,14 +417,16 @@ def test_a_model_that_decides_and_cannot_be_opened_stops_a_training_before_it_be
 
 @pytest.mark.slow
 def test_all_coins_are_trained_side_by_side_and_the_transformer_last(folder: Path) -> None:
-    for symbol, count in (("BTC-USD", 6 * DAY), ("ETH-USD", 7 * DAY)):
+    for symbol, count in (("BTC-USD", 6 * DAY), ("ETH-USD", 7 * DAY), ("SOL-USD", DAY)):
         save(folder, make_rows("1m", count), symbol=symbol)
-    rows = ask("train", "lstm", "--coin", "all", "--data", ".", "--epochs", "1")
+    rows = ask("train", "lstm", "--coin", "all", "--data", ".", "--epochs", "1", status=1)
     assert [(row["kind"], row["symbols"]) for row in rows] == [
         ("lstm", ["BTC-USD"]),
         ("lstm", ["ETH-USD"]),
+        ("lstm", ["SOL-USD"]),
         ("transformer", ["BTC-USD", "ETH-USD"]),
     ]
+    assert "SOL-USD has 1440 candles of 1m" in rows.pop(2)["refused"], "and it costs the others nothing"
     assert {each["symbol"] for each in rows[2]["rulings"]} == {"BTC-USD", "ETH-USD"}
     again = ask("evaluate", "--model-type", "transformer", "--data", ".", status=1)
     assert again["version"] == rows[2]["version"]

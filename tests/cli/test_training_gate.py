@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 # As few days as hold the 2,000 windows apart that the gate asks for, and a network a fifth as wide.
 DAYS = 150
-REDUCED = ["--days", str(DAYS), "--hidden", "16"]
+REDUCED = ["--days", str(DAYS), "--hidden", "16", "--preset", "fast"]
 CHANCE = 0.5
 
 # 38 days of Coinbase
@@ -48,7 +48,7 @@ def test_a_model_of_the_planted_edge_passes_decides_and_is_taken_out_again(empty
     assert (again["verdict"], again["lines"]) == ("pass", row["lines"])
     assert ask("demote")["version"] == row["version"]
     assert "no lstm is promoted" in refusal("demote")
-    assert (empty_folder / row["report"]).read_text(encoding="utf-8").count("<svg") == 3
+    assert (empty_folder / row["report"]).read_text(encoding="utf-8").count("<svg") == 4
 
 
 @pytest.mark.skipif("CRPBOT_REAL_DATA" not in os.environ, reason="CRPBOT_REAL_DATA names no folder of recordings")

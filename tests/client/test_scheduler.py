@@ -127,6 +127,14 @@ def test_a_start_just_after_the_close_waits_until_the_candle_is_there() -> None:
     assert slots(fake) == ["12:05"]
 
 
+def test_a_start_at_the_very_end_of_a_slot_waits_for_the_next_one() -> None:
+    fake, clock = FakeSignals(), TestClock(now=SLOT + 299.5)
+    with scheduling(fake, clock, iterations=1) as run:
+        assert run.scanned()[0].tick.wall == SLOT + 304.0
+        assert run.scheduler.tally.failed == run.scheduler.tally.missed == 0
+    assert slots(fake) == ["12:10"]
+
+
 def test_one_call_asks_for_all_symbols_and_answers_come_in_the_users_order() -> None:
     fake = FakeSignals()
     with scheduling(fake, TestClock(), iterations=1) as run:
@@ -315,7 +323,7 @@ def race(targets: list[Callable[[], None]]) -> None:
 
 def test_two_schedulers_at_once_make_one_signal_a_symbol_and_slot() -> None:
     with FakeSignals() as fake:
-        together = Barrier(2, timeout=10.0)
+        together = Barrier(2, timeout=60.0)
         fake.on_call = lambda: (together.wait(), None)[1]
         runs = [make_run(fake.url, TestClock(), iterations=5, symbols=order) for order in (("A", "B"), ("B", "A"))]
         race([run.scheduler.run for run in runs])

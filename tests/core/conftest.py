@@ -1,4 +1,4 @@
-"""Ledgers for the tests: each test that asks for one runs on SQLite and on PostgreSQL."""
+"""Ledgers for the tests, on SQLite and on PostgreSQL, and places for files, in a folder and in a bucket."""
 
 from __future__ import annotations
 
@@ -6,20 +6,35 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
 
+from core.adapters.files_bucket import BucketFiles
+from core.adapters.files_folder import FolderFiles
+from core.adapters.ledger import engine as ledger_engine
 from core.adapters.ledger.address import make_sqlite_file, parse_address, sqlite_file
 from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
+from core.files import Files
 from tests.postgres import PostgresServer, running_server
+
+if TYPE_CHECKING:
+    from tests.core.buckets import BucketServer
 
 Sql = Callable[[str], list[tuple[Any, ...]]]  # Any: rows of whatever the statement asks for
 
 PATIENT_SECONDS = 60.0  # a lock time-out that no busy machine reaches
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names no time-out of a lock waits as long as a busy machine may need."""
+    monkeypatch.setattr(ledger_engine, "CONNECT_TIMEOUT_SECONDS", int(PATIENT_SECONDS))
+    for function in (make_blocking_engine, Ledger.open.__func__):  # type: ignore[attr-defined]
+        monkeypatch.setitem(function.__kwdefaults__, "lock_timeout_seconds", PATIENT_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +117,15 @@ async def ledger(ledger_url: str) -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
+async def hasty(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
+    """An open ledger that waits a moment for a lock; its own transactions may stand still as long as they like."""
+    monkeypatch.setattr(ledger_engine, "IDLE_LOCK_TIMEOUTS", 300)
+    opened = await Ledger.open(ledger_url, lock_timeout_seconds=0.2)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 def sql(request: pytest.FixtureRequest) -> Sql:
     """Run one statement on the database behind the ledger's back and commit it."""
     url = request.getfixturevalue("ledger_url" if "ledger_url" in request.fixturenames else "empty_url")
@@ -113,3 +137,30 @@ def sql(request: pytest.FixtureRequest) -> Sql:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     return run
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[BucketServer]:
+    """A bucket on loopback for the whole session."""
+    from tests.core.buckets import serving_bucket
+
+    with serving_bucket() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> BucketFiles:
+    """An empty part of it."""
+    from tests.core.buckets import BUCKET, use_bucket
+
+    use_bucket(bucket_server, monkeypatch, tmp_path)
+    return BucketFiles(f"s3://{BUCKET}/a/part")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    """A place that is not there yet: each test that asks for one runs on both kinds."""
+    if request.param == "folder":
+        return FolderFiles(tmp_path / "a" / "part")
+    found: BucketFiles = request.getfixturevalue("bucket")
+    return found

@@ -19,6 +19,8 @@ DAY_MS = 24 * HOUR_MS
 START_MS = 1_735_689_600_000  # 2025-01-01
 NOW_MS = START_MS + 365 * DAY_MS
 PAGE = 300
+HOLE = Stretch(START_MS + 30 * HOUR_MS, START_MS + 36 * HOUR_MS)
+GAP_OF_TWO = Stretch(START_MS + 90 * MINUTE_MS, START_MS + 92 * MINUTE_MS)
 
 Fault = Callable[[str, int, RawCandles], RawCandles]
 """Gets symbol, begin and rows of a page; gives other rows, or raises."""

@@ -25,6 +25,10 @@ SPANS = Spans(*(Span(AT + place * DAY, AT + (place + 0.9) * DAY) for place in ra
 WINDOWS = {Kind.LSTM: 60, Kind.TRANSFORMER: 100, Kind.PPO: 1}
 
 
+# What this server asks is of one-minute candles, 15 minutes ahead, over 100 candles at most.
+UNSERVABLE = ({"horizon": 60}, {"interval": "5m"}, {"interval": "5m", "horizon": 3}, {"window": 101})
+
+
 def make_network(kind: Kind = Kind.LSTM, seed: int = 1) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)

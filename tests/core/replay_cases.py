@@ -27,9 +27,10 @@ from core.signal_desk import SignalDesk, Station
 from core.signal_ports import WholeSignal
 from core.signal_requests import GenerateSignalsRequest
 from core.verdicts import Verdicts
-from serving.app import build_local_desk, build_market, build_records, fit_folder
+from serving.app import build_local_desk, build_records, fit_folder
 from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
 from serving.signals import build_habits, build_model, build_spend
+from serving.sources import build_market
 from tests.fake_deepseek import FakeDeepSeek
 from tests.fake_deepseek_answers import Fault
 
@@ -44,8 +45,9 @@ ASKING = {
 
 
 def settings_of(folder: Path, changes: Mapping[str, str]) -> Settings:
-    """The settings of a server whose state is in that folder."""
-    return load_settings({"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), **changes}, folder).settings
+    """The settings of a server whose state is in that folder; its market has no edge, so that decisions are close."""
+    plain = {"CRPBOT__RUNTIME__STATE_FOLDER": str(folder), "CRPBOT__MARKET__SYNTHETIC_EDGE": "false"}
+    return load_settings({**plain, **changes}, folder).settings
 
 
 @asynccontextmanager
@@ -135,4 +137,4 @@ async def ask(
     async with opened_desk(settings_of(folder, changes)) as desk:
         for interval, mode in questions:
             request = GenerateSignalsRequest(symbols=symbols, interval=interval, mode=mode, slot=slot)
-            await desk.generate(request, timeout_seconds=30.0)
+            await desk.generate(request, timeout_seconds=60.0)

@@ -16,8 +16,10 @@ from core.adapters.ledger.kill import StoredSwitch
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.analysis import RefusedSymbol
+from core.ensemble import Outlook
 from core.errors import CrpbotError
 from core.fitted import NOTHING_FITTED
+from core.lineup import CANDLES
 from core.llm import LlmFailure, Prompt, Reply, SpendLabel, SpendStatus
 from core.llm_price import Usage
 from core.market import Candles, instant, milliseconds
@@ -96,6 +98,7 @@ class FakeStudies:
     votes: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[str, RefusedSymbol] = field(default_factory=dict)
     doubts: Mapping[str, tuple[Degradation, ...]] = field(default_factory=dict)
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     async def study(
@@ -103,12 +106,21 @@ class FakeStudies:
     ) -> list[Study | RefusedSymbol]:
         self.asked.append(tuple(symbols))
         at_ms = milliseconds(self.clock().at)
-        return [
-            self.refusals.get(
-                symbol, a_study(symbol, self.votes.get(symbol, SURE), at_ms=at_ms, doubts=self.doubts.get(symbol, ()))
-            )
-            for symbol in symbols
-        ]
+        return [self.refusals.get(symbol, self._read(symbol, at_ms)) for symbol in symbols]
+
+    def staffed(self, symbols: Sequence[str]) -> frozenset[str]:
+        return frozenset(each for each in symbols if each in self.outlooks and self.outlooks[each].is_staffed)
+
+    def _read(self, symbol: str, at_ms: int) -> Study:
+        """A market through the theories, and through the models where there is an outlook."""
+        study = a_study(symbol, self.votes.get(symbol, SURE), at_ms=at_ms, doubts=self.doubts.get(symbol, ()))
+        outlook = self.outlooks.get(symbol)
+        if outlook is None:
+            return study
+        if not outlook.speaking:
+            return replace(study, outlook=outlook)
+        minutes = walk_candles(symbol, "1m", CANDLES, now_ms=at_ms)
+        return replace(study, outlook=replace(outlook, as_of=instant(minutes.as_of)), minutes=minutes)
 
 
 @dataclass
@@ -156,13 +168,14 @@ class Room:
 
     ledger: Ledger
     votes: Mapping[str, float] = field(default_factory=dict)
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
     model: FakeModel | None = None
     habits: Habits = HABITS
     limits: Limits = field(default_factory=hourly)
     clock: HandClock = field(default_factory=HandClock)
 
     def __post_init__(self) -> None:
-        self.studies = FakeStudies(self.clock, self.votes)
+        self.studies = FakeStudies(self.clock, self.votes, outlooks=self.outlooks)
         self.quotes = FakeQuotes(self.clock)
         self.accounts = StoredAccounts(self.ledger)
         self.switch = StoredSwitch(self.ledger)

@@ -392,9 +392,10 @@ async def test_pages_follow_each_other(ledger: Ledger) -> None:
 # crashes and locks
 
 
-async def test_an_account_that_is_held_too_long_is_busy_while_its_facts_can_be_read(ledger_url: str) -> None:
-    ledger = await Ledger.open(ledger_url, lock_timeout_seconds=0.2)
-    books = await seeded(ledger)
+async def test_an_account_that_is_held_too_long_is_busy_while_its_facts_can_be_read(
+    hasty: Ledger, ledger_url: str
+) -> None:
+    books = await seeded(hasty)
     holder = make_blocking_engine(parse_address(ledger_url))
     with holder.begin() as connection:
         connection.execute(select(accounts).with_for_update())
@@ -402,7 +403,6 @@ async def test_an_account_that_is_held_too_long_is_busy_while_its_facts_can_be_r
         assert [getattr(outcome, "reason", None) for outcome in outcomes] == ["LEDGER_BUSY"] * 4
         assert (await books.facts()).open_trades == ()
     await books.admit(new_trade())
-    await ledger.close()
 
 
 async def test_a_trader_killed_in_the_middle_loses_nothing_acknowledged_and_leaves_nothing_half_done(

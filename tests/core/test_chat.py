@@ -17,7 +17,7 @@ import pytest
 
 from core.adapters.chat import ChatClient
 from core.adapters.chat_answer import Mishap, read_completion
-from core.adapters.chat_http import ChatHttp, ChatOptions
+from core.adapters.chat_http import ChatOptions
 from core.adapters.chat_prices import load_prices
 from core.adapters.exchange_http import Surroundings
 from core.errors import Code, CrpbotError
@@ -35,6 +35,7 @@ from core.llm import (
 )
 from core.risk.account import Moment
 from core.settings import Llm
+from tests.core.virtual_time import PATIENT, until
 from tests.fake_deepseek import KEY, FakeDeepSeek, Slow
 from tests.fake_deepseek_answers import Fault
 from tests.loopback_server import Wire
@@ -44,8 +45,15 @@ PROMPT = Prompt("Answer with one json object. " * 20, "Price: 65000. What now?")
 LABEL = SpendLabel("BTC-USD", "v7_deepseek_only")
 PEAK = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)  # a Monday
 QUIET = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-SHORT = 0.4  # a deadline for what never ends
+SHORT = 0.4  # a deadline for what never ends, and for nothing else
+FOR_EVER = 100_000.0
 R = FailureReason
+
+
+async def pause(seconds: float) -> None:
+    """Where there is nothing to wait for, no deadline can pass."""
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
 @dataclass
@@ -61,7 +69,7 @@ class MemoryBudget:
     closed: dict[int, str] = field(default_factory=dict)
 
     async def reserve(self, units: int, moment: Moment, label: SpendLabel) -> Reservation | BudgetRefusal:
-        await asyncio.sleep(self.reserve_seconds)
+        await pause(self.reserve_seconds)
         self._fail("reserve")
         if sum(self.spent.values()) + units > self.cap_units:
             return BudgetRefusal(RefusedBy.DAY, units, sum(self.spent.values()), self.cap_units, moment.at)
@@ -70,14 +78,14 @@ class MemoryBudget:
         return Reservation(number, units, f"{moment.at:%Y-%m-%d}")
 
     async def settle(self, reservation: Reservation, charged_units: int, moment: Moment) -> int:
-        await asyncio.sleep(self.settle_seconds)
+        await pause(self.settle_seconds)
         self._fail("settle")
         self.spent[reservation.id] = charged_units
         self.closed[reservation.id] = "settled"
         return charged_units
 
     async def abandon(self, reservation: Reservation, moment: Moment) -> int:
-        await asyncio.sleep(self.abandon_seconds)
+        await pause(self.abandon_seconds)
         self.closed[reservation.id] = "abandoned"
         return reservation.units
 
@@ -120,7 +128,7 @@ class Desk:
     budget: MemoryBudget
     world: World
 
-    async def ask(self, seconds: float = 20.0, prompt: Prompt = PROMPT) -> Reply | LlmFailure:
+    async def ask(self, seconds: float = PATIENT, prompt: Prompt = PROMPT) -> Reply | LlmFailure:
         return await self.client.ask(prompt, purpose=LABEL, deadline_seconds=seconds)
 
     async def reply(self) -> Reply:
@@ -128,7 +136,7 @@ class Desk:
         assert isinstance(answer, Reply), answer
         return answer
 
-    async def failure(self, seconds: float = 20.0) -> LlmFailure:
+    async def failure(self, seconds: float = PATIENT) -> LlmFailure:
         answer = await self.ask(seconds)
         assert isinstance(answer, LlmFailure), answer
         return answer
@@ -143,6 +151,13 @@ def make_client(
 ) -> ChatClient:
     surroundings = (world or World()).surroundings()
     return ChatClient(options, budget=budget, prices=load_prices(), secrets=secrets, surroundings=surroundings)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs that are the same for every question."""
+    monkeypatch.setattr("core.adapters.chat_http.CONNECT_SECONDS", PATIENT)
+    monkeypatch.setattr("core.adapters.chat_models.PATIENCE_SECONDS", PATIENT)
 
 
 @pytest.fixture
@@ -210,7 +225,7 @@ class TestQuestion:
     async def test_another_base_path_is_kept(self, desk: Desk) -> None:
         options = replace(options_for(desk.server), base_url=f"{desk.server.url}/v1")
         client = make_client(options, desk.budget)
-        assert isinstance(await client.ask(PROMPT, purpose=LABEL), Reply)
+        assert isinstance(await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT), Reply)
         await client.close()
 
     async def test_a_server_of_ones_own_costs_nothing_and_needs_no_budget(self) -> None:
@@ -219,7 +234,7 @@ class TestQuestion:
             options = ChatOptions(local.url, "qwen3", api_key="local", has_json_mode=False, is_free=True)
             budget = MemoryBudget(cap_units=0, broken={"reserve"})
             client = make_client(options, budget)
-            reply = await client.ask(PROMPT, purpose=LABEL)
+            reply = await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT)
             await client.close()
         assert isinstance(reply, Reply)
         assert reply.text.startswith("```json\n")  # the parser of replies knows what to do with it
@@ -250,7 +265,7 @@ BROKEN = [
     (Fault.STATUS, "503", R.SERVER_ERROR, 3),
     (Fault.RATE_LIMITED, "", R.RATE_LIMITED, 3),
     (Fault.RATE_LIMITED, "1", R.RATE_LIMITED, 3),
-    (Fault.RATE_LIMITED, "60", R.RATE_LIMITED, 1),
+    (Fault.RATE_LIMITED, "600", R.RATE_LIMITED, 1),
     (Fault.REDIRECT, "http://169.254.169.254/", R.BROKEN_TRANSPORT, 1),
     (Fault.HTML, "", R.BROKEN_TRANSPORT, 1),
     (Fault.EMPTY_BODY, "", R.BROKEN_TRANSPORT, 1),
@@ -304,9 +319,8 @@ class TestFaults:
         self, desk: Desk, fault: Fault | Wire, detail: str, reason: FailureReason, attempts: int
     ) -> None:
         desk.server.plan(fault, detail)
-        begun = time.monotonic()
         failure = await desk.failure()
-        assert time.monotonic() - begun < 3.0
+        assert sum(desk.world.slept) < PATIENT
         assert (failure.reason, failure.attempts, len(desk.server.seen)) == (reason, attempts, attempts)
         assert failure.charged_usd == Decimal(sum(desk.budget.spent.values())).scaleb(-8)
         assert desk.budget.spent_usd() >= desk.server.billed_usd()
@@ -319,23 +333,24 @@ class TestFaults:
     ) -> None:
         desk.server.plan(fault)
         begun = time.monotonic()
-        failure = await desk.failure(SHORT)
-        assert SHORT <= time.monotonic() - begun < SHORT + 1.0
+        async with asyncio.timeout(PATIENT):
+            failure = await desk.failure(SHORT)
+        assert time.monotonic() - begun >= SHORT
         assert (failure.reason, failure.attempts) == (R.TIMEOUT, 1)
         assert desk.budget.closed == {1: "abandoned"}
-        assert desk.budget.spent_usd() >= desk.server.billed_usd() > 0
+        assert desk.budget.spent_usd() > 0
+        assert desk.budget.spent_usd() >= desk.server.billed_usd()
 
-    async def test_the_deadline_holds_over_all_attempts(self, server: FakeDeepSeek) -> None:
-        server.latency_seconds = 0.25
-        server.plan(Wire.RESET)
-        budget = MemoryBudget()
-        client = ChatClient(options_for(server), budget=budget, prices=load_prices(), surroundings=Surroundings())
-        begun = time.monotonic()
-        answer = await client.ask(PROMPT, purpose=LABEL, deadline_seconds=0.6)
-        assert isinstance(answer, LlmFailure)
-        assert time.monotonic() - begun < 1.0
-        assert budget.spent_usd() >= server.billed_usd() > 0
-        await client.close()
+    async def test_the_deadline_holds_over_all_attempts(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("core.adapters.chat.ATTEMPTS", 10**9)  # only the deadline ends it
+        monkeypatch.setattr(desk.world, "sleep", asyncio.sleep)
+        monkeypatch.setattr("core.adapters.chat.FIRST_WAIT_SECONDS", 0.0)
+        desk.server.latency_seconds = 0.05
+        desk.server.plan(Wire.RESET)
+        async with asyncio.timeout(PATIENT):
+            assert (await desk.failure(SHORT)).reason is R.TIMEOUT
+        assert desk.budget.spent_usd() > 0
+        assert desk.budget.spent_usd() >= desk.server.billed_usd()
 
     @pytest.mark.parametrize("fault", CONTENT)
     async def test_what_is_wrong_in_the_text_is_left_to_the_parser_of_replies(self, desk: Desk, fault: Fault) -> None:
@@ -353,7 +368,7 @@ class TestFaults:
     async def test_a_server_that_is_not_there_is_tried_three_times_and_costs_nothing(self, desk: Desk) -> None:
         options = replace(options_for(desk.server), base_url="http://127.0.0.1:9")
         client = make_client(options, desk.budget)
-        answer = await client.ask(PROMPT, purpose=LABEL)
+        answer = await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT)
         assert isinstance(answer, LlmFailure)
         assert (answer.reason, answer.attempts, answer.charged_usd) == (R.UNREACHABLE, 3, 0)
         assert set(desk.budget.spent.values()) == {0}
@@ -428,36 +443,34 @@ class TestMoney:
     async def test_a_ledger_that_hangs_is_waited_for_until_the_deadline_and_is_not_the_servers_fault(
         self, desk: Desk
     ) -> None:
-        desk.budget.reserve_seconds = 60.0
+        desk.budget.reserve_seconds = FOR_EVER
         for _ in range(6):
             failure = await desk.failure(0.02)
             assert (failure.reason, failure.attempts) == (R.LEDGER, 0)
         assert desk.client.standing().failures == 0
         assert not desk.server.seen
 
-    @pytest.mark.parametrize(("broken", "lag"), [({"settle"}, 0.0), (set(), 30.0)])
+    @pytest.mark.parametrize(("broken", "lag"), [({"settle"}, 0.0), (set(), FOR_EVER)])
     async def test_a_ledger_that_cannot_settle_costs_the_reservation_and_not_the_reply(
-        self, desk: Desk, broken: set[str], lag: float
+        self, desk: Desk, broken: set[str], lag: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr("core.adapters.chat_purse.MOST_SETTLE_SECONDS", 0.1)
         desk.budget.broken, desk.budget.settle_seconds = broken, lag
-        begun = time.monotonic()
-        reply = await desk.reply()
-        assert time.monotonic() - begun < 3.0
+        async with asyncio.timeout(PATIENT):
+            reply = await desk.reply()
         assert reply.cost_usd == Decimal(desk.budget.spent[1]).scaleb(-8)
         assert desk.budget.closed == {}
 
-    async def test_a_ledger_that_cannot_settle_holds_nobody_beyond_the_deadline_and_a_second(self, desk: Desk) -> None:
-        desk.budget.settle_seconds = desk.budget.abandon_seconds = 60.0
+    async def test_a_ledger_that_cannot_settle_holds_nobody_much_beyond_the_deadline(self, desk: Desk) -> None:
+        desk.budget.settle_seconds = desk.budget.abandon_seconds = FOR_EVER
         desk.server.plan(Wire.HANG)
-        begun = time.monotonic()
-        assert (await desk.failure(SHORT)).reason is R.TIMEOUT
-        assert time.monotonic() - begun < SHORT + 1.0
+        async with asyncio.timeout(PATIENT):
+            assert (await desk.failure(SHORT)).reason is R.TIMEOUT
 
     async def test_a_caller_who_goes_away_leaves_the_reservation_charged(self, desk: Desk) -> None:
         desk.server.plan(Wire.HANG)
         asking = asyncio.create_task(desk.ask())
-        while not desk.server.seen:
-            await asyncio.sleep(0.001)
+        await until(lambda: desk.server.seen)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -552,8 +565,7 @@ class TestBreaker:
         desk.world.steady += 601.0
         desk.server.plan(Wire.HANG, times=1)
         asking = asyncio.create_task(desk.ask())
-        while len(desk.server.seen) < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(desk.server.seen) == 2)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         await desk.reply()
@@ -576,7 +588,7 @@ class TestSecrets:
         leak = shape(secret)
         server.verdicts.append(json.dumps({"signal": "HOLD", "reasoning": leak}))
         client = make_client(options_for(server), MemoryBudget(), secrets=("telegram:AAF-0123456789", secret))
-        reply = await client.ask(PROMPT, purpose=LABEL)
+        reply = await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT)
         await client.close()
         assert isinstance(reply, Reply)
         assert "[redacted]" in reply.text
@@ -621,14 +633,14 @@ class TestSecrets:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         client = make_client(options_for(server), MemoryBudget())
-        assert isinstance(await client.ask(PROMPT, purpose=LABEL), Reply)
+        assert isinstance(await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT), Reply)
         await client.close()
 
 
 class TestOptions:
     async def test_without_a_key_nobody_is_asked(self, server: FakeDeepSeek) -> None:
         client = make_client(replace(options_for(server), api_key=None), MemoryBudget())
-        failure = await client.ask(PROMPT, purpose=LABEL)
+        failure = await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT)
         await client.close()
         assert isinstance(failure, LlmFailure)
         assert (failure.reason, len(server.seen)) == (R.NO_KEY, 0)
@@ -643,7 +655,7 @@ class TestOptions:
     async def test_extra_fields_may_change_how_is_sampled(self, server: FakeDeepSeek) -> None:
         extra = '{"thinking":{"type":"disabled"},"temperature":0.2,"top_k":5}'
         client = make_client(replace(options_for(server), extra_body=extra), MemoryBudget())
-        await client.ask(PROMPT, purpose=LABEL)
+        await client.ask(PROMPT, purpose=LABEL, deadline_seconds=PATIENT)
         await client.close()
         assert (server.seen[0].body["temperature"], server.seen[0].body["top_k"]) == (0.2, 5)
 
@@ -710,17 +722,3 @@ class TestUsage:
 def completion(counted: object) -> bytes:
     choice = {"message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
     return json.dumps({"choices": [choice], "usage": counted}).encode()
-
-
-async def test_writing_a_request_and_reading_its_answer_take_less_than_a_millisecond(server: FakeDeepSeek) -> None:
-    http = ChatHttp(options_for(server), Surroundings())
-    long = Prompt("json " * 400, "x" * 4_000)
-    body = completion({**USAGE, "prompt_tokens": 2_000})
-    took = []
-    for _ in range(200):
-        begun = time.perf_counter()
-        http.encode(long)
-        read_completion(body)
-        took.append(time.perf_counter() - begun)
-    await http.close()
-    assert sorted(took)[100] < 0.001

@@ -7,7 +7,7 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from core.adapters.exchange_http import Surroundings
 from core.context import Facts
 from core.errors import Code, CrpbotError
 from core.market import SYMBOLS
+from tests.core.virtual_time import PATIENT, until
 from tests.fake_coingecko import FakeCoinGecko, Flaw, Reply
 from tests.loopback_server import Wire
 
@@ -48,11 +49,15 @@ class World:
     async def sleep(self, seconds: float) -> None:
         sleeper = (self.seconds + seconds, asyncio.Event())
         self.sleepers.append(sleeper)
-        await sleeper[1].wait()
+        try:
+            await sleeper[1].wait()
+        finally:
+            if sleeper in self.sleepers:  # who was sent home sleeps no more
+                self.sleepers.remove(sleeper)
 
     async def settle(self) -> None:
         """Until whoever asks in the background sleeps, or has gone home."""
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(PATIENT):
             while not self.sleepers and any(task.get_name() == KEEPER for task in asyncio.all_tasks()):
                 await asyncio.sleep(0.001)
 
@@ -95,7 +100,8 @@ class Opened:
 
     def __call__(self, **how: Any) -> CoinGecko:
         urls = {"base_url": self.world.site.coingecko_url, "fear_greed_url": self.world.site.url}
-        contexts = CoinGecko(self.file, **{**urls, "surroundings": self.world.surroundings, **how})
+        patient = {"patience_seconds": PATIENT, "surroundings": self.world.surroundings}
+        contexts = CoinGecko(self.file, **{**urls, **patient, **how})
         self.all.append(contexts)
         return contexts
 
@@ -113,6 +119,14 @@ async def fetched(contexts: CoinGecko, world: World) -> Facts | None:
     contexts.wake()
     await world.settle()
     return await contexts.latest(as_of_ms=world.wall_ms)
+
+
+def answer_at_once(question: Coroutine[Any, Any, Facts | None]) -> Facts | None:
+    """The answer to a question that waits for nothing, not even for the loop."""
+    with pytest.raises(StopIteration) as answered:
+        question.send(None)
+    found: Facts | None = answered.value.value
+    return found
 
 
 def known(facts: Facts | None) -> set[str]:
@@ -149,15 +163,20 @@ async def test_a_question_is_answered_at_once_with_what_is_known(
 ) -> None:
     site.plan(Wire.HANG)
     contexts = opened(patience_seconds=0.2)
-    async with asyncio.timeout(0.1):
-        assert [await contexts.latest(as_of_ms=NOW_MS) for _ in range(1_000)] == [None] * 1_000
+    assert [answer_at_once(contexts.latest(as_of_ms=NOW_MS)) for _ in range(1_000)] == [None] * 1_000
     await world.settle()
+    await contexts.close()
     site.heal()
+    contexts = opened()
+    contexts.wake()
     await world.advance(120.0)
+    await contexts.close()
     site.plan(Wire.HANG)
+    contexts = opened(patience_seconds=0.2)
+    contexts.wake()
     await world.advance(700.0)
-    async with asyncio.timeout(0.1):
-        assert await contexts.latest(as_of_ms=world.wall_ms) == replace(RECORDED, fetched_at_ms=NOW_MS + 120_000)
+    known_before = replace(RECORDED, fetched_at_ms=NOW_MS + 120_000)
+    assert answer_at_once(contexts.latest(as_of_ms=world.wall_ms)) == known_before
 
 
 async def test_nobody_is_asked_before_the_first_question(opened: Opened, site: FakeCoinGecko) -> None:
@@ -290,12 +309,10 @@ async def test_a_process_that_dies_again_and_again_asks_once_a_minute(
 ) -> None:
     site.plan(Wire.HANG)
     for _ in range(20):
-        contexts, before = opened(patience_seconds=30.0), len(site.seen)
+        contexts, before = opened(), len(site.seen)
         contexts.wake()
-        while not world.sleepers and len(site.seen) < before + len(SOURCES):
-            await asyncio.sleep(0.001)
+        await until(lambda before=before: world.sleepers or len(site.seen) == before + len(SOURCES))
         await contexts.close()  # with no answer yet
-        world.sleepers.clear()
         await world.advance(15.0)
     assert [len(site.asked(part)) for part in PARTS.values()] == [5, 5, 5]
 
@@ -343,11 +360,12 @@ async def test_what_cannot_be_written_is_told_once_and_costs_no_answer(
 
 # Faults
 
+SILENT = (Wire.HANG, Wire.DRIP)
 FLAWS: list[tuple[Reply | Flaw | Wire, str]] = [(flaw, "") for flaw in Flaw]
 FAULTS: list[tuple[Reply | Flaw | Wire, str]] = [
     *((Reply.STATUS, status) for status in ("400", "401", "403", "404", "408", "500", "502", "503", "504")),
     *((reply, "") for reply in Reply if reply is not Reply.STATUS),
-    *((wire, "") for wire in Wire),
+    *((wire, "") for wire in Wire if wire not in SILENT),
 ]
 
 
@@ -369,21 +387,45 @@ async def test_a_source_that_fails_leaves_its_facts_unknown_and_a_line_in_the_lo
 ) -> None:
     caplog.set_level(logging.INFO, logger="core")
     site.plan(fault, detail, part=PARTS[source])
-    contexts = opened(patience_seconds=0.8 if fault in {Wire.HANG, Wire.DRIP} else 5.0)
+    contexts = opened()
     facts = await fetched(contexts, world)
     assert known(facts) == names_without(source)
+    await assert_told_and_found_again(source, contexts, world, caplog)
+    assert json.loads(opened.file.read_text())["format"] == 1
+
+
+@pytest.mark.parametrize("silence", SILENT)
+async def test_a_source_that_says_nothing_is_given_up(
+    silence: Wire, opened: Opened, world: World, site: FakeCoinGecko, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="core")
+    site.plan(Reply.STATUS, "503", part="/global", times=1)
+    await fetched(opened(), world)
+    await opened.all[-1].close()
+    caplog.clear()
+    site.plan(silence, part="/global")
+    contexts = opened(patience_seconds=0.2)  # only the silent source is asked meanwhile
+    contexts.wake()
+    await world.advance(120.0)
+    assert known(await contexts.latest(as_of_ms=world.wall_ms)) == names_without("global")
+    await assert_told_and_found_again("global", contexts, world, caplog)
+
+
+async def assert_told_and_found_again(
+    source: str, contexts: CoinGecko, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says that a source failed, one that it is well again when it is."""
     (line,) = warnings(caplog)
     (subject,) = [each.subject for each in SOURCES if each.name == source]
     assert subject in line
     assert "without it for now, it is asked again in" in line
     await world.advance(200.0)
     assert len(warnings(caplog)) == 1  # each trouble is told once
-    site.heal()
+    world.site.heal()
     contexts.wake()
     await world.advance(3_600.0)
     assert known(await contexts.latest(as_of_ms=world.wall_ms)) == names_without("")
     assert f"{subject}: known again" in caplog.text
-    assert json.loads(opened.file.read_text())["format"] == 1
 
 
 async def test_a_source_that_is_down_for_longer_than_an_hour_is_unknown(

@@ -31,6 +31,14 @@ def test_below_the_threshold_it_is_a_hold_that_keeps_its_tier_and_names_value_an
     assert (veto.rule, veto.value, veto.limit) == ("confidence_threshold", "0.6400", "0.6500")
 
 
+@pytest.mark.parametrize("missing", [1e-5, 1e-9, 1.2e-16])
+def test_a_confidence_that_is_just_not_enough_is_shown_with_the_digits_that_say_so(missing: float) -> None:
+    found = decide(a_case(readings_of(), reply=a_verdict("BUY", 0.65 - missing), variant=MODEL))
+    (veto,) = found.vetoes
+    assert float(veto.value) < float(veto.limit) == 0.65
+    assert f"confidence {veto.value} is not enough, {veto.limit} is needed" in veto.detail
+
+
 def test_the_same_readings_differ_in_the_two_modes() -> None:
     readings = readings_of(kalman_filter=0.6)  # 60 %
     outcomes = []

@@ -48,7 +48,7 @@ def desk(analysts: Analysts | None = None, market: FakeMarket | None = None) -> 
 
 
 async def analyze(request: AnalyzeRequest, analysts: Analysts | None = None) -> tuple[Analysis, ...]:
-    return (await desk(analysts).analyze(request, timeout_seconds=5.0)).analyses
+    return (await desk(analysts).analyze(request, timeout_seconds=60.0)).analyses
 
 
 async def test_the_answer_says_what_was_read() -> None:
@@ -97,14 +97,14 @@ async def test_analyses_come_in_the_order_of_the_request_whatever_their_shape() 
 async def test_the_market_is_asked_once_for_all_symbols() -> None:
     market = FakeMarket()
     request = AnalyzeRequest(symbols=("ETH-USD", "BTC-USD"), interval="1h", window=200)
-    await desk(market=market).analyze(request, timeout_seconds=5.0)
+    await desk(market=market).analyze(request, timeout_seconds=60.0)
     assert market.asked == [(("ETH-USD", "BTC-USD"), "1h", 200)]
 
 
 async def test_the_market_is_not_asked_for_the_callers_own_candles() -> None:
     market = FakeMarket()
     own = AnalyzeRequest(candles=(as_columns(walk_candles(count=250)),))
-    await desk(market=market).analyze(own, timeout_seconds=5.0)
+    await desk(market=market).analyze(own, timeout_seconds=60.0)
     assert market.asked == []
 
 
@@ -128,7 +128,7 @@ async def test_own_candles_may_close_at_this_very_instant() -> None:
         now=lambda: datetime(2026, 3, 2, 12, 3, tzinfo=UTC),
         defaults=Defaults("5m", 300),
     )
-    assert (await on_time.analyze(AnalyzeRequest(candles=(own,)), timeout_seconds=5.0)).analyses
+    assert (await on_time.analyze(AnalyzeRequest(candles=(own,)), timeout_seconds=60.0)).analyses
 
 
 async def test_as_many_windows_as_allowed_are_answered() -> None:
@@ -168,7 +168,7 @@ async def test_every_window_gets_the_facts_that_were_known_at_its_own_end() -> N
     )
     old, older = (walk_candles("SOL-USD", count=300, now_ms=NOW_MS - hours * 3_600_000) for hours in (12, 72))
     request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), candles=(as_columns(old), as_columns(older)))
-    await server.analyze(request, timeout_seconds=5.0)
+    await server.analyze(request, timeout_seconds=60.0)
     (windows,) = analysts.calls[0][0]
     assert windows.market is not None
     ends = windows.as_of.tolist()
@@ -192,7 +192,7 @@ async def test_doubtful_candles_are_analysed_and_the_doubt_is_told() -> None:
     market.doubts["ETH-USD"] = (doubt,)
     own = as_columns(walk_candles("ETH-USD", count=250))
     request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), candles=(own,))
-    found = await desk(market=market).analyze(request, timeout_seconds=5.0)
+    found = await desk(market=market).analyze(request, timeout_seconds=60.0)
     assert [one.degradations for one in found.analyses] == [(), (doubt,), ()]
     assert found.analyses[1].coverage == 1.0
     assert found.refused == ()
@@ -206,7 +206,7 @@ async def test_a_symbol_that_fails_is_refused_by_name_and_the_others_are_answere
     market = FakeMarket()
     market.refusals = {"DOGE-USD": STALE}
     request = AnalyzeRequest(symbols=("BTC-USD", "DOGE-USD", "ETH-USD"))
-    found = await desk(market=market).analyze(request, timeout_seconds=5.0)
+    found = await desk(market=market).analyze(request, timeout_seconds=60.0)
     assert [one.symbol for one in found.analyses] == ["BTC-USD", "ETH-USD"]
     assert found.refused == (RefusedSymbol("DOGE-USD", "STALE_MARKET_DATA", "DOGE-USD: an hour old"),)
 
@@ -215,10 +215,10 @@ async def test_when_every_symbol_fails_the_request_fails() -> None:
     market = FakeMarket()
     market.refusals = {"DOGE-USD": STALE, "XRP-USD": HALTED}
     with pytest.raises(CrpbotError) as alone:
-        await desk(market=market).analyze(AnalyzeRequest(symbol="DOGE-USD"), timeout_seconds=5.0)
+        await desk(market=market).analyze(AnalyzeRequest(symbol="DOGE-USD"), timeout_seconds=60.0)
     assert alone.value is STALE
     with pytest.raises(CrpbotError, match="2 of 2 symbols failed: DOGE-USD: an hour old; LTC-USD: halted") as both:
-        await desk(market=market).analyze(AnalyzeRequest(symbols=("DOGE-USD", "XRP-USD")), timeout_seconds=5.0)
+        await desk(market=market).analyze(AnalyzeRequest(symbols=("DOGE-USD", "XRP-USD")), timeout_seconds=60.0)
     assert (both.value.code, both.value.reason) == (Code.UNAVAILABLE, "STALE_MARKET_DATA")
     assert both.value.retry_after_seconds == 3.0
 
@@ -227,12 +227,12 @@ async def test_the_callers_own_candles_are_answered_when_no_symbol_can_be_read_a
     market = FakeMarket()
     market.refusals = {"DOGE-USD": STALE}
     own = as_columns(walk_candles("SOL-USD", count=250))
-    found = await desk(market=market).analyze(AnalyzeRequest(symbol="DOGE-USD", candles=(own,)), timeout_seconds=5.0)
+    found = await desk(market=market).analyze(AnalyzeRequest(symbol="DOGE-USD", candles=(own,)), timeout_seconds=60.0)
     assert [one.symbol for one in found.analyses] == ["SOL-USD"]
     assert [each.symbol for each in found.refused] == ["DOGE-USD"]
     wrong = as_columns(walk_candles("SOL-USD", count=199))
     with pytest.raises(CrpbotError, match="200 are needed"):
-        await desk(market=market).analyze(AnalyzeRequest(symbol="BTC-USD", candles=(own, wrong)), timeout_seconds=5.0)
+        await desk(market=market).analyze(AnalyzeRequest(symbol="BTC-USD", candles=(own, wrong)), timeout_seconds=60.0)
 
 
 def test_of_many_errors_three_are_told_in_full() -> None:
@@ -287,7 +287,7 @@ async def test_the_analysts_get_only_the_time_that_the_market_left() -> None:
 
     analysts = Listening()
     await analyze(AnalyzeRequest(symbol=SLOW_SYMBOL), analysts)
-    assert 0 < analysts.seconds <= 4.65
+    assert 0 < analysts.seconds <= 59.65
 
 
 def test_the_catalogue_lists_every_theory_with_its_numbers() -> None:
@@ -332,7 +332,7 @@ def win_rates(analyses: Sequence[Analysis]) -> list[Reading]:
 async def test_a_symbol_is_read_with_the_closed_trades_of_its_signals() -> None:
     records = FakeRecords()
     request = AnalyzeRequest(symbols=("BTC-USD", "ETH-USD"), theories=("bayesian_win_rate",))
-    found = await recording_desk(records).analyze(request, timeout_seconds=20.0)
+    found = await recording_desk(records).analyze(request, timeout_seconds=60.0)
     assert records.asked == [(("BTC-USD", "ETH-USD"), True)]
     bitcoin, ether = win_rates(found.analyses)
     assert (bitcoin.values["alpha"], bitcoin.values["beta"]) == (1 + 26, 1 + 10)
@@ -344,7 +344,7 @@ async def test_a_callers_own_candles_have_no_closed_trades() -> None:
     records = FakeRecords()
     own = as_columns(walk_candles("BTC-USD", "5m", 300))
     request = AnalyzeRequest(symbol="BTC-USD", candles=(own,), theories=("bayesian_win_rate",))
-    found = await recording_desk(records).analyze(request, timeout_seconds=20.0)
+    found = await recording_desk(records).analyze(request, timeout_seconds=60.0)
     known, unknown = win_rates(found.analyses)
     assert known.problem is None
     assert unknown.problem is not None
@@ -353,7 +353,7 @@ async def test_a_callers_own_candles_have_no_closed_trades() -> None:
 
 async def test_a_market_is_read_also_where_the_ledger_does_not_answer() -> None:
     request = AnalyzeRequest(symbol="BTC-USD", theories=("bayesian_win_rate", "hurst_exponent"))
-    found = await recording_desk(FakeRecords(broken=True)).analyze(request, timeout_seconds=20.0)
+    found = await recording_desk(FakeRecords(broken=True)).analyze(request, timeout_seconds=60.0)
     assert [reading.problem is None for reading in found.analyses[0].readings] == [False, True]
 
 
@@ -364,17 +364,17 @@ async def test_a_ledger_that_hangs_costs_an_analysis_a_second_and_not_its_deadli
             raise AssertionError("nobody waits that long")
 
     request = AnalyzeRequest(symbol="BTC-USD", theories=("bayesian_win_rate", "hurst_exponent"))
-    found = await recording_desk(Hanging()).analyze(request, timeout_seconds=20.0)
+    found = await recording_desk(Hanging()).analyze(request, timeout_seconds=60.0)
     assert [reading.problem is None for reading in found.analyses[0].readings] == [False, True]
 
 
 async def test_a_study_tells_the_closed_trades_that_its_theories_were_told() -> None:
     records = FakeRecords()
-    (study,) = await recording_desk(records).study(["BTC-USD"], "5m", timeout_seconds=20.0)
+    (study,) = await recording_desk(records).study(["BTC-USD"], "5m", timeout_seconds=60.0)
     assert isinstance(study, Study)
     assert study.records is not None
     assert pool(study.records).wins == 26
     assert len(records.asked) == 1
-    (plain,) = await desk().study(["BTC-USD"], "5m", timeout_seconds=5.0)
+    (plain,) = await desk().study(["BTC-USD"], "5m", timeout_seconds=60.0)
     assert isinstance(plain, Study)
     assert plain.records is None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.analysis import RefusedSymbol
 from core.confidence import Threshold
+from core.consultation import Consultation
 from core.decision import Case, Reply, decide
 from core.draft import Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
 from core.levels import measure
@@ -35,7 +36,6 @@ from core.signal import Degradation, Mode, Refusal, RuntimeMode, Signal, Synthes
 from core.signal_ports import Birth
 from core.synthesis import EQUAL
 from core.trade import Book, Direction, Levels, Tier
-from core.verdicts import Consultation
 from tests.core.cases import NO_KEY, a_verdict
 from tests.core.risk_facts import NOON, TODAY, account, facts, milliseconds, moment, trade
 from tests.core.signal_cases import STEP, SURE, a_study
@@ -280,9 +280,15 @@ def test_the_shadow_book_is_sized_but_neither_limited_nor_published() -> None:
 
 
 def test_a_shadow_decision_that_fits_in_no_size_is_held() -> None:
-    known = replace(facts({TODAY: -99_000}), latches=())
-    signal = assert_held(judged(a_draft(book=Book.SHADOW), known))
+    coarse = replace(STEP, size=Decimal(50), minimum=Decimal(50))
+    signal = assert_held(judged(a_draft(book=Book.SHADOW), bench=a_bench(step=coarse)))
     assert signal.vetoes[0].detail.startswith("no size fits")
+
+
+def test_every_decision_of_the_shadow_book_takes_the_account_as_it_was_made() -> None:
+    ruined = replace(facts({TODAY: -99_000}), latches=())
+    fresh = assert_published(judged(a_draft(book=Book.SHADOW)))
+    assert assert_published(judged(a_draft(book=Book.SHADOW), ruined)) == fresh
 
 
 def test_the_account_is_not_asked_where_the_decision_is_stopped_already() -> None:

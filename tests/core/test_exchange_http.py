@@ -13,28 +13,15 @@ import pytest
 
 from core.adapters.exchange_http import Pace, PoliteClient, RateLimiter, Surroundings
 from core.errors import Code, CrpbotError
+from tests.core.virtual_time import PATIENT, HeldTime, VirtualTime, until
 from tests.fake_coinbase import FakeCoinbase, Reply
 from tests.loopback_server import Wire, pack_bomb
 
 NOW_MS = 1_760_000_123_456
 TIME = "/api/v3/brokerage/time"
-QUICK = Pace(requests_per_second=1_000, attempt_seconds=0.2, first_wait_seconds=0.01)
-
-
-class VirtualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
+USUAL = Pace(attempt_seconds=PATIENT)
+QUICK = replace(USUAL, requests_per_second=1_000, first_wait_seconds=0.01)
+IMPATIENT = replace(QUICK, attempt_seconds=0.2)  # for silence alone: a machine that stands still is silent too
 
 
 def surroundings(clock: VirtualTime) -> Surroundings:
@@ -52,7 +39,7 @@ def make_client(exchange: FakeCoinbase, pace: Pace = QUICK, world: Surroundings 
     return PoliteClient("coinbase", exchange.url, pace=pace, surroundings=world or Surroundings(now_ms=lambda: NOW_MS))
 
 
-async def ask(client: PoliteClient, seconds: float = 5.0, now: float | None = None) -> object:
+async def ask(client: PoliteClient, seconds: float = PATIENT, now: float | None = None) -> object:
     try:
         deadline = (time.monotonic() if now is None else now) + seconds
         return await client.get(TIME, deadline=deadline, subject="the exchange's time")
@@ -60,7 +47,7 @@ async def ask(client: PoliteClient, seconds: float = 5.0, now: float | None = No
         await client.close()
 
 
-async def refusal(client: PoliteClient, seconds: float = 5.0, now: float | None = None) -> CrpbotError:
+async def refusal(client: PoliteClient, seconds: float = PATIENT, now: float | None = None) -> CrpbotError:
     with pytest.raises(CrpbotError) as caught:
         await ask(client, seconds, now)
     return caught.value
@@ -104,16 +91,16 @@ class TestRateLimiter:
         assert await limiter.turn(clock.now - 1.0) == 0.0
 
     async def test_who_stands_far_back_in_the_queue_is_told_so_at_once(self) -> None:
-        limiter = RateLimiter(2, Surroundings())
-        waiting = [asyncio.create_task(limiter.turn(time.monotonic() + 60.0)) for _ in range(21)]
-        await asyncio.sleep(0)
-        begun = time.monotonic()
-        assert await limiter.turn(begun + 5.0) > 8.0
-        assert time.monotonic() - begun < 0.1
+        clock = HeldTime()
+        limiter = RateLimiter(2, surroundings(clock))
+        waiting = [asyncio.create_task(limiter.turn(clock.now + 60.0)) for _ in range(21)]
+        await until(lambda: clock.asleep)
+        assert await limiter.turn(clock.now + 5.0) == pytest.approx(10.0)  # no time passes while he asks
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        assert await limiter.turn(time.monotonic() + 1.5) is None  # who went away left his place
+        clock.release()
+        assert await limiter.turn(clock.now + 1.5) is None  # who went away left his place
 
     async def test_a_hold_stops_everybody(self) -> None:
         clock = VirtualTime()
@@ -128,7 +115,7 @@ class TestPatience:
     async def test_what_passes_is_tried_again_after_waits_that_double(self, exchange: FakeCoinbase) -> None:
         exchange.plan(Reply.STATUS, 503, part="/time", times=4)
         clock = VirtualTime()
-        pace = Pace(requests_per_second=1_000, first_wait_seconds=0.5)
+        pace = replace(USUAL, requests_per_second=1_000, first_wait_seconds=0.5)
         body = await ask(make_client(exchange, pace, surroundings(clock)), 60.0, clock.now)
         assert body["epochMillis"] == str(NOW_MS)
         assert clock.slept == [0.5, 1.0, 2.0, 4.0]
@@ -137,7 +124,7 @@ class TestPatience:
         exchange.plan(Reply.STATUS, 500, part="/time", times=9)
         clock, asked = VirtualTime(), []
         world = replace(surroundings(clock), jitter=lambda most: asked.append(most) or most / 4.0)
-        pace = Pace(requests_per_second=1_000, first_wait_seconds=0.5, longest_wait_seconds=3.0, attempts=10)
+        pace = replace(USUAL, requests_per_second=1_000, first_wait_seconds=0.5, longest_wait_seconds=3.0, attempts=10)
         await ask(make_client(exchange, pace, world), 60.0, clock.now)
         assert asked == [0.5, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0]
         assert clock.slept == [most / 4.0 for most in asked]
@@ -145,7 +132,7 @@ class TestPatience:
     async def test_it_gives_up_after_five_attempts_and_says_so(self, exchange: FakeCoinbase) -> None:
         exchange.plan(Reply.STATUS, 502, part="/time", times=99)
         clock = VirtualTime()
-        error = await refusal(make_client(exchange, Pace(), surroundings(clock)), 1_000.0, clock.now)
+        error = await refusal(make_client(exchange, USUAL, surroundings(clock)), 1_000.0, clock.now)
         assert (error.code, error.reason) == (Code.UNAVAILABLE, "EXCHANGE_UNAVAILABLE")
         assert error.detail == (
             "coinbase: the exchange's time: it answered 502 UNAVAILABLE (5 attempts); "
@@ -157,7 +144,7 @@ class TestPatience:
     async def test_retry_after_is_obeyed_as_number_and_as_date(self, exchange: FakeCoinbase, header: str) -> None:
         exchange.plan(Reply.RATE_LIMITED, header, part="/time")
         clock = VirtualTime()
-        await ask(make_client(exchange, Pace(), surroundings(clock)), 60.0, clock.now)
+        await ask(make_client(exchange, USUAL, surroundings(clock)), 60.0, clock.now)
         assert sum(clock.slept) == pytest.approx(3.0, abs=0.5)  # a date has whole seconds
 
     @pytest.mark.parametrize("header", ["-5", "soon", "1e9", "٣", "Tue, 99 Foo 2026"])
@@ -165,37 +152,42 @@ class TestPatience:
         exchange.plan(Reply.STATUS, 503, part="/time")
         exchange.plan(Reply.RATE_LIMITED, header.encode().decode("latin-1"), part="/time")
         clock = VirtualTime()
-        await ask(make_client(exchange, Pace(), surroundings(clock)), 60.0, clock.now)
+        await ask(make_client(exchange, USUAL, surroundings(clock)), 60.0, clock.now)
         assert sum(clock.slept) <= 0.5 + 1.0 + 1.0
 
     async def test_without_retry_after_a_429_costs_everybody_a_second(self, exchange: FakeCoinbase) -> None:
         exchange.plan(Reply.RATE_LIMITED, part="/time")
         clock = VirtualTime()
-        await ask(make_client(exchange, Pace(), surroundings(clock)), 60.0, clock.now)
+        await ask(make_client(exchange, USUAL, surroundings(clock)), 60.0, clock.now)
         assert sum(clock.slept) == pytest.approx(1.0)
 
     async def test_a_retry_after_past_the_deadline_ends_the_matter_at_once(self, exchange: FakeCoinbase) -> None:
-        exchange.plan(Reply.RATE_LIMITED, 30, part="/time", times=99)
-        begun = time.monotonic()
-        error = await refusal(make_client(exchange), 5.0)
-        assert time.monotonic() - begun < 1.0
-        assert (error.reason, error.retry_after_seconds) == ("EXCHANGE_RATE_LIMITED", 30.0)
+        exchange.plan(Reply.RATE_LIMITED, 100, part="/time", times=99)
+        clock = VirtualTime()
+        pace = replace(USUAL, longest_hold_seconds=1_000.0)
+        error = await refusal(make_client(exchange, pace, surroundings(clock)), PATIENT, clock.now)
+        assert clock.slept == []
+        assert (error.reason, error.retry_after_seconds) == ("EXCHANGE_RATE_LIMITED", 100.0)
         assert len(exchange.asked("/time")) == 1
 
     async def test_an_absurd_retry_after_does_not_silence_us_for_ever(self, exchange: FakeCoinbase) -> None:
         exchange.plan(Reply.RATE_LIMITED, "99999999999999", part="/time")
         clock = VirtualTime()
-        await ask(make_client(exchange, Pace(), surroundings(clock)), 100.0, clock.now)
+        await ask(make_client(exchange, USUAL, surroundings(clock)), 100.0, clock.now)
         assert sum(clock.slept) == pytest.approx(60.0)
 
     @pytest.mark.parametrize("wire", [Wire.HANG, Wire.DRIP])
     async def test_silence_and_dripping_end_at_the_deadline(self, exchange: FakeCoinbase, wire: Wire) -> None:
         exchange.plan(wire, part="/time", times=99)
-        begun = time.monotonic()
-        error = await refusal(make_client(exchange), 0.5)
-        assert time.monotonic() - begun < 0.9
+        async with asyncio.timeout(PATIENT):  # they last for ever
+            error = await refusal(make_client(exchange, IMPATIENT), 0.5)
         assert (error.code, error.reason) == (Code.UNAVAILABLE, "EXCHANGE_TIMEOUT")
         assert "check the network" in error.detail
+
+    async def test_a_deadline_that_is_past_is_no_limit_of_the_exchange(self, exchange: FakeCoinbase) -> None:
+        error = await refusal(make_client(exchange), -1.0)
+        assert (error.code, error.reason) == (Code.UNAVAILABLE, "EXCHANGE_TIMEOUT")
+        assert not exchange.seen
 
     async def test_a_lost_connection_is_opened_again(self, exchange: FakeCoinbase) -> None:
         for wire in (Wire.RESET, Wire.TRUNCATED, Wire.TRUNCATED_JSON, Wire.TRUNCATED_GZIP):
@@ -280,7 +272,7 @@ class TestBounds:
     async def test_a_large_body_is_not_read_to_its_end(self, exchange: FakeCoinbase, wire: Wire) -> None:
         pack_bomb()
         exchange.plan(wire, part="/time", times=99)
-        client = make_client(exchange, replace(QUICK, attempt_seconds=3.0))
+        client = make_client(exchange)
         tracemalloc.start()
         error = await refusal(client)
         _, peak = tracemalloc.get_traced_memory()
@@ -293,7 +285,7 @@ class TestBounds:
     async def test_cookies_are_not_kept(self, exchange: FakeCoinbase) -> None:
         client = make_client(exchange)
         for _ in range(2):
-            await client.get(TIME, deadline=time.monotonic() + 5.0, subject="time")
+            await client.get(TIME, deadline=time.monotonic() + PATIENT, subject="time")
         await client.close()
         assert all("cookie" not in seen.headers for seen in exchange.seen)
         assert exchange.seen[0].headers["cache-control"] == "no-cache"
@@ -309,7 +301,7 @@ class TestBounds:
         world = Surroundings(now_ms=lambda: NOW_MS)
         client = PoliteClient("x", exchange.url, pace=QUICK, surroundings=world, key_headers={"x-key": "k1"})
         for signed in (True, False):
-            await client.get(TIME, deadline=time.monotonic() + 5.0, subject="time", signed=signed)
+            await client.get(TIME, deadline=time.monotonic() + PATIENT, subject="time", signed=signed)
         await client.close()
         assert [seen.headers.get("x-key") for seen in exchange.seen] == ["k1", None]
 

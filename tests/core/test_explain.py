@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from core.analyzers import discover
 from core.confidence import Threshold
 from core.decision import Case, decide
-from core.explain import CONFIDENCE, Change, apply_change, explain, find_change
+from core.explain import CONFIDENCE, apply_change, explain, find_change
+from core.explanation import Change
 from core.levels import Yardstick
 from core.signal import Refusal, Synthesis, Variant, Verdict, Veto
 from core.synthesis import NEVER_VOTE, Rule

@@ -244,7 +244,7 @@ def test_two_processes_that_save_at_once_lose_nothing(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", SAVE_ONE, str(root), str(tmp_path), symbol], cwd=root)
         for symbol in symbols
     ]
-    assert [saver.wait(120) for saver in savers] == [0, 0, 0]
+    assert [saver.wait(300) for saver in savers] == [0, 0, 0]
     (fit,) = load_fits(tmp_path).fits
     assert sorted(fit.states) == list(symbols)
     assert not list(tmp_path.glob("*/.*.new"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ NOW_MS = 1_760_054_400_000
 BEGIN_MS = NOW_MS - 3 * 86_400_000
 COUNT = 3_100
 HOLES = {BEGIN_MS + minute * MINUTE_MS for minute in (7, *range(1_000, 1_040), 2_000, 2_002)}
-PACE = Pace(requests_per_second=1_000, attempt_seconds=0.4, first_wait_seconds=0.01)
+PACE = Pace(requests_per_second=1_000, attempt_seconds=30.0, first_wait_seconds=0.01)
+SILENT = {Wire.HANG, Wire.DRIP}
 
 FAULTS = [
     *(Reply.RATE_LIMITED, Reply.HTML, Reply.DEEP, Reply.LIST, Reply.WRONG_SCHEMA),
@@ -41,14 +43,14 @@ def exchange() -> Iterator[FakeCoinbase]:
         yield served
 
 
-def fetch(exchange: FakeCoinbase, folder: Path, *, symbol: str = "BTC-USD", interval: str = "1m") -> Outcome:
+def fetch(exchange: FakeCoinbase, folder: Path, *, interval: str = "1m", pace: Pace = PACE) -> Outcome:
     async def no_wait(seconds: float) -> None:
         pass
 
     async def run() -> Outcome:
         world = Surroundings(now_ms=lambda: NOW_MS)
-        market = CoinbaseMarket(exchange.url, pace=PACE, surroundings=world)
-        series = Series(symbol, interval, BEGIN_MS, BEGIN_MS + COUNT * MINUTE_MS)
+        market = CoinbaseMarket(exchange.url, pace=pace, surroundings=world)
+        series = Series("BTC-USD", interval, BEGIN_MS, BEGIN_MS + COUNT * MINUTE_MS)
         (outcome,) = await download(
             market, folder, [series], tell=lambda *_: None, now_ms=lambda: NOW_MS, sleep=no_wait
         )
@@ -83,7 +85,7 @@ def test_the_file_holds_the_truth_and_its_holes_are_the_exchanges(exchange: Fake
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault_on_the_way_leaves_no_trace(exchange: FakeCoinbase, tmp_path: Path, fault: Reply | Flaw | Wire) -> None:
     exchange.plan(fault, times=2 if isinstance(fault, Wire) else 1)
-    check(fetch(exchange, tmp_path))
+    check(fetch(exchange, tmp_path, pace=replace(PACE, attempt_seconds=0.4) if fault in SILENT else PACE))
 
 
 def test_server_errors_are_waited_out_and_lasting_ones_end_in_words(exchange: FakeCoinbase, tmp_path: Path) -> None:

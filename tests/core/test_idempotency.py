@@ -212,7 +212,7 @@ async def test_of_two_racing_processes_one_wins_each_key(store: Idempotency, led
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    lines = [line.split() for racer in racers for line in racer.communicate(timeout=120)[0].splitlines()]
+    lines = [line.split() for racer in racers for line in racer.communicate(timeout=300)[0].splitlines()]
     assert len(lines) == 300
     assert {line[1] for line in lines} <= {"Started", "InFlight", "Replay"}
     winners = {line[0]: line[2] for line in lines if line[1] == "Started"}

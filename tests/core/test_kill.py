@@ -164,17 +164,23 @@ async def test_a_kill_call_is_not_overtaken_for_ever_by_births_that_come_after_i
     upgrade(postgres_url)
     ledgers = [await Ledger.open(postgres_url, lock_timeout_seconds=60) for _ in range(2)]
     books = [await seeded(each) for each in ledgers]
-    stopped = False
+    born = 0
+    busy = asyncio.Event()
 
     async def trade(mine: Books) -> None:
+        nonlocal born
         with suppress(CrpbotError):  # the switch ends it
-            while not stopped:
+            while True:
                 await mine.admit(new_trade())
+                born += 1
+                if born == 32:
+                    busy.set()
 
     births = [asyncio.create_task(trade(books[number % 2])) for number in range(16)]
-    await asyncio.sleep(0.3)
-    await asyncio.wait_for(set_level(books[0], KillLevel.HALT), timeout=3)
-    stopped = True
+    await asyncio.wait_for(busy.wait(), timeout=60)
+    before = born
+    await asyncio.wait_for(set_level(books[0], KillLevel.HALT), timeout=60)
+    assert born - before <= 64  # each of the 16 a few times
     await asyncio.gather(*births)
     for each in ledgers:
         await each.close()

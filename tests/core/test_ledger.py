@@ -88,7 +88,7 @@ async def test_racing_tasks_of_two_gateways_leave_no_gap_and_no_fork(ledger: Led
 
 async def test_two_processes_write_one_chain(ledger: Ledger, ledger_url: str) -> None:
     writers = [start_python(WRITER, ledger_url, "40") for _ in range(2)]
-    lines = [line for writer in writers for line in writer.communicate(timeout=60)[0].splitlines()]
+    lines = [line for writer in writers for line in writer.communicate(timeout=300)[0].splitlines()]
     assert sorted(int(line.split()[0]) for line in lines) == list(range(1, 81))
     await assert_sound(ledger, 80)
 

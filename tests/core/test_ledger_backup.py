@@ -22,7 +22,7 @@ def run(program: str, *arguments: str) -> None:
     """Run a program of the database, or skip where it is not installed."""
     if shutil.which(program) is None:
         pytest.skip(f"no {program} on PATH")
-    subprocess.run([program, *arguments], check=True, timeout=60)
+    subprocess.run([program, *arguments], check=True, timeout=300)
 
 
 async def assert_whole(url: str, entries: int) -> None:

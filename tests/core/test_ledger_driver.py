@@ -122,25 +122,20 @@ async def test_who_gives_up_leaves_the_connection_usable(tmp_path: Path) -> None
 
 
 async def test_a_closed_connection_says_so_and_its_thread_ends(tmp_path: Path) -> None:
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     async with connected(tmp_path / "a.db") as connection:
-        assert threading.active_count() == threads + 1
-    for _ in range(200):
-        if threading.active_count() == threads:
-            break
-        await asyncio.sleep(0.01)
-    assert threading.active_count() == threads
+        (thread,) = set(threading.enumerate()) - before
+    thread.join(60)
+    assert not thread.is_alive()
     with pytest.raises(sqlite3.OperationalError, match="connection closed"):
         await connection.cursor().execute("SELECT 1")
 
 
 async def test_a_file_that_cannot_be_opened_raises_and_leaves_no_thread(tmp_path: Path) -> None:
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         async with connected(tmp_path / "absent" / "a.db"):
             pass
-    for _ in range(200):
-        if threading.active_count() == threads:
-            break
-        await asyncio.sleep(0.01)
-    assert threading.active_count() == threads
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()

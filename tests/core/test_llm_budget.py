@@ -357,16 +357,17 @@ async def several(url: str, count: int, caps: Caps = CAPS) -> AsyncIterator[list
 
 
 async def ask_all(client: ChatClient, number: int, end: float, refusals: int) -> None:
-    """A worker who asks without pause until so many refusals, and does not always wait for the answer."""
-    turn = 0
-    while time.monotonic() < end and refusals:
+    """A worker who asks without pause and does not always wait for the answer: until so many refusals, or, once
+    refused, until the end."""
+    turn = refused = 0
+    while refused < refusals and (not refused or time.monotonic() < end):
         turn += 1
-        patience = IMPATIENCE_SECONDS if (number + turn) % 3 == 0 else 5.0
+        patience = IMPATIENCE_SECONDS if (number + turn) % 3 == 0 else PATIENT_SECONDS
         prompt = Prompt("Answer in json. " * 30, f"Worker {number}, question {turn}.")
         answer = await client.ask(prompt, purpose=ETH, deadline_seconds=patience)
         client.reset()  # the breaker would end the attack on the cap
         if isinstance(answer, LlmFailure) and answer.reason is FailureReason.BUDGET_DAY:
-            refusals -= 1
+            refused += 1
             await asyncio.sleep(0.02)
 
 
@@ -397,11 +398,15 @@ def assert_bill_is_within(cap_usd: str, server: FakeDeepSeek, sql: Sql) -> None:
 
 
 class TestBill:
-    async def test_the_bill_never_passes_the_cap(self, ledger_url: str, sql: Sql) -> None:
+    async def test_the_bill_never_passes_the_cap(
+        self, ledger_url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("LEAST_SETTLE_SECONDS", "MOST_SETTLE_SECONDS"):
+            monkeypatch.setattr(f"core.adapters.chat_purse.{name}", PATIENT_SECONDS)
         caps = Caps(month=10**9, day=2_000_000)
         with FakeDeepSeek(now=NOON) as server:
             server.latency_seconds = LATENCY_SECONDS
-            gateway = (ledger_url, server.url, caps, 30.0, 3)
+            gateway = (ledger_url, server.url, caps, 600.0, 3)  # the refusals end it
             await asyncio.gather(*(run_gateway(*gateway) for _ in range(GATEWAYS)))
             assert_bill_is_within("0.02", server, sql)
 
@@ -416,7 +421,7 @@ class TestBill:
             for process in processes:
                 process.start()
             for process in processes:
-                process.join(120.0)
+                process.join(600.0)
                 assert process.exitcode == 0
             assert_bill_is_within("0.1", server, sql)
 

@@ -160,8 +160,8 @@ def test_a_second_upgrade_waits_for_the_first_and_finds_its_work_done(empty_url:
         second = thread.submit(upgrade, empty_url)
         with pytest.raises(TimeoutError):
             second.result(timeout=0.3)
-        first.communicate("go on\n", timeout=30)
-        second.result(timeout=30)
+        first.communicate("go on\n", timeout=120)
+        second.result(timeout=120)
     assert first.returncode == 0
     assert asyncio.run(append(empty_url)) == 1
 

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from core.adapters.model_folder import ModelFolder
+from core.adapters.places import open_files
+from core.bucket import is_bucket
 from core.errors import Code, CrpbotError
+from core.files import Files
 from core.models.judgement import Verdict, read_judgement
 from core.models.manifest import Kind
 from core.models.manifest_text import write_manifest
@@ -28,38 +31,40 @@ def _ruled(*symbols: str) -> Report:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ModelFolder:
-    return make_store(tmp_path / "models")
+def store(files: Files) -> ModelFolder:
+    return make_store(files)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_a_saved_model_is_found_whole(kind: Kind, tmp_path: Path) -> None:
-    store: ModelStore = ModelFolder(tmp_path)
+def test_a_saved_model_is_found_whole(kind: Kind, files: Files) -> None:
+    store: ModelStore = ModelFolder(files)
     manifest, blob = make_model(kind)
     version = store.save(manifest, blob)
-    again, same = ModelFolder(tmp_path).load(version)
+    again, same = ModelFolder(open_files(files.url)).load(version)
     assert (write_manifest(again), same) == (write_manifest(manifest), blob)
     decode(again, same)
 
 
-def test_files_have_the_promised_names(tmp_path: Path) -> None:
-    store = ModelFolder(tmp_path)
+def test_files_have_the_promised_names(files: Files) -> None:
+    store = ModelFolder(files)
     for kind in Kind:
         manifest, blob = make_model(kind)
         store.save(manifest, blob)
         store.promote(manifest.version, passing(manifest))
     lstm, ppo = (make_model(kind)[0].sha256[:8] for kind in (Kind.LSTM, Kind.PPO))
     models = [f"lstm_BTC-USD_1m_{lstm}", f"ppo_BTC-USD_1m_{ppo}", "transformer_multi_v20260106T000000Z"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert list(files.stamps()) == sorted(
         [
-            ".lock",
+            "promotions.jsonl",
             *(f"{model}.{suffix}" for model in models for suffix in ("pt", "json", "gate.json", "gate.html")),
             "lstm_BTC-USD_promoted.pt",
             "ppo_BTC-USD_promoted.pt",
             "transformer_multi_promoted.pt",
         ]
     )
-    assert (tmp_path / "lstm_BTC-USD_promoted.pt").read_bytes() == make_model()[1]
+    assert files.target("lstm_BTC-USD_promoted.pt") == f"lstm_BTC-USD_1m_{lstm}.pt"
+    if not is_bucket(files.url):
+        assert (Path(files.url) / "lstm_BTC-USD_promoted.pt").read_bytes() == make_model()[1]
     assert set(store.promoted()) == {BTC, Slot(Kind.PPO, "BTC-USD"), Slot(Kind.TRANSFORMER, EVERY_COIN)}
 
 
@@ -67,8 +72,8 @@ def test_models_are_listed_in_the_order_they_were_made(store: ModelFolder) -> No
     assert [entry.read().version for entry in store.entries()] == [OLD.version, NEW.version]
 
 
-def test_an_empty_folder_has_no_models_and_says_what_to_do(tmp_path: Path) -> None:
-    store = ModelFolder(tmp_path / "none")
+def test_an_empty_place_has_no_models_and_says_what_to_do(files: Files) -> None:
+    store = ModelFolder(files)
     assert (store.entries(), store.promoted()) == ((), {})
     with pytest.raises(CrpbotError, match="known are none: train one with crpbot train") as caught:
         store.load("lstm-00000000")
@@ -86,7 +91,7 @@ def test_a_folder_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
 
 
 def test_promotion_points_at_the_new_and_keeps_the_report_beside_it(store: ModelFolder) -> None:
-    reader = ModelFolder(store._root)
+    reader = ModelFolder(open_files(store._files.url))
     assert promoted(reader) == OLD.version
     store.promote(NEW.version, BETTER)
     assert promoted(reader) == NEW.version
@@ -208,8 +213,8 @@ def test_the_same_weights_with_another_scaler_are_refused(store: ModelFolder) ->
     assert write_manifest(store.load(OLD.version)[0]) == write_manifest(OLD)
 
 
-def test_two_models_of_one_second_do_not_replace_each_other(tmp_path: Path) -> None:
-    store = ModelFolder(tmp_path)
+def test_two_models_of_one_second_do_not_replace_each_other(files: Files) -> None:
+    store = ModelFolder(files)
     first, second = (make_model(Kind.TRANSFORMER, seed) for seed in (1, 2))
     store.save(*first)
     with pytest.raises(CrpbotError, match=r"transformer_multi_v20260106T000000Z\.pt is another model's name already"):

@@ -20,7 +20,7 @@ from core.adapters.model_folder import ModelFolder
 from core.errors import CrpbotError
 from core.models.manifest import Kind, Manifest
 from core.models.weights import decode
-from tests.core.model_cases import AT, DAY, make_model
+from tests.core.model_cases import AT, DAY, make_model, passing
 from tests.core.model_stores import BETTER, BTC, NEW, OLD, OLD_BLOB, make_store, promoted
 
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> ModelFolder:
 
 
 def weights_of(store: ModelFolder, manifest: Manifest) -> Path:
-    return store._root / f"lstm_BTC-USD_1m_{manifest.sha256[:8]}.pt"
+    return store._files.root / f"lstm_BTC-USD_1m_{manifest.sha256[:8]}.pt"
 
 
 def as_pipe(path: Path) -> None:
@@ -88,27 +88,42 @@ def test_a_damaged_model_is_refused_and_the_old_one_stays(name: str, store: Mode
     [
         ("../elsewhere.pt", "points out of the folder"),
         ("/etc/passwd", "points out of the folder"),
-        ("gone.pt", r"gone\.json cannot be read \(FileNotFoundError\)"),
+        ("gone.pt", r"gone\.json: is missing"),
         (f"transformer_multi_v{AT + 5 * DAY:%Y%m%dT%H%M%SZ}.pt", "which is a model for something else"),
     ],
 )
 def test_a_pointer_to_anything_but_a_model_of_its_own_is_a_fault(target: str, words: str, store: ModelFolder) -> None:
     store.save(*make_model(Kind.TRANSFORMER))
-    link = store._root / "lstm_BTC-USD_promoted.pt"
+    link = store._files.root / "lstm_BTC-USD_promoted.pt"
     link.unlink()
     link.symlink_to(target)
     with pytest.raises(CrpbotError, match=words):
         store.promoted()[BTC].read()
-    store.promote(NEW.version, BETTER)
-    assert promoted(store) == NEW.version
+    check_nobody_is_promoted_over_it(store)
 
 
-def test_a_pointer_that_is_a_file_is_a_fault_and_can_be_promoted_over(store: ModelFolder) -> None:
-    link = store._root / "lstm_BTC-USD_promoted.pt"
+def test_a_pointer_that_is_a_file_is_a_fault(store: ModelFolder) -> None:
+    link = store._files.root / "lstm_BTC-USD_promoted.pt"
     link.unlink()
     link.write_bytes(OLD_BLOB)
     assert "is no link" in str(store.promoted()[BTC].fault)
-    store.promote(NEW.version, BETTER)
+    check_nobody_is_promoted_over_it(store)
+
+
+def test_nobody_is_promoted_over_a_model_whose_manifest_cannot_be_read(store: ModelFolder) -> None:
+    weights_of(store, OLD).with_suffix(".json").write_text("{}")
+    check_nobody_is_promoted_over_it(store)
+
+
+def check_nobody_is_promoted_over_it(store: ModelFolder) -> None:
+    """Who decides is unknown, so nothing was compared with it: first it is taken out of service, on purpose."""
+    for report in (BETTER, passing(NEW)):
+        with pytest.raises(CrpbotError, match="what decides by now cannot be read, so nothing was compared") as caught:
+            store.promote(NEW.version, report)
+        assert caught.value.detail.endswith("remedy: crpbot demote --symbol BTC-USD --model-type lstm")
+    assert store.promoted()[BTC].fault is not None
+    store.demote(BTC)
+    store.promote(NEW.version, passing(NEW))
     assert promoted(store) == NEW.version
 
 
@@ -180,24 +195,26 @@ def test_killed_between_any_two_steps_of_a_promotion_the_old_or_the_new_decides(
     found: list[str] = []
 
     def check() -> None:
-        reader = ModelFolder(store._root)
+        reader = ModelFolder(store._files.root)
         version = promoted(reader)
         assert reader.load(version)[0].version == version
         assert json.loads(reader.report(version).facts)["model"] == version
+        assert reader.history(BTC)[-1].after == version
+        assert reader.previous(BTC) == (OLD.version if version == NEW.version else None)
         found.append(version)
         if version == NEW.version:
             store.restore(OLD.version)
 
-    steps = steps_of(lambda: ModelFolder(store._root).promote(NEW.version, BETTER), check)
+    steps = steps_of(lambda: ModelFolder(store._files.root).promote(NEW.version, BETTER), check)
     assert steps > 15
     assert set(found) == {OLD.version, NEW.version}
     assert promoted(store) == NEW.version
-    assert not list(store._root.glob(".*.new"))
+    assert not list(store._files.root.glob(".*.new"))
 
 
 def test_a_full_disk_is_told_and_the_old_model_stays(store: ModelFolder) -> None:
     """A file may grow to 20,000 bytes in this process: the weights do not fit."""
-    before = {path.name: path.lstat().st_mtime_ns for path in store._root.iterdir() if path.name != ".lock"}
+    before = {path.name: path.lstat().st_mtime_ns for path in store._files.root.iterdir() if path.name != ".lock"}
     manifest, blob = make_model(seed=3)
     assert len(blob) > 20_000
 
@@ -208,7 +225,9 @@ def test_a_full_disk_is_told_and_the_old_model_stays(store: ModelFolder) -> None
             store.save(manifest, blob)
 
     assert in_a_child(save) == 0
-    assert {path.name: path.lstat().st_mtime_ns for path in store._root.iterdir() if path.name != ".lock"} == before
+    assert {
+        path.name: path.lstat().st_mtime_ns for path in store._files.root.iterdir() if path.name != ".lock"
+    } == before
     assert store.save(manifest, blob) == manifest.version
 
 
@@ -217,7 +236,7 @@ def test_readers_see_the_old_or_the_new_while_promotions_go_back_and_forth(store
     seen: set[str] = set()
 
     def read() -> None:
-        reader = ModelFolder(store._root)
+        reader = ModelFolder(store._files.root)
         while not done.is_set():
             version = promoted(reader)
             manifest, blob = reader.load(version)

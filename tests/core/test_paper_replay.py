@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -102,20 +101,6 @@ def test_the_result_with_the_target_first_is_never_worse() -> None:
     assert found.undecided > 0
     assert found.optimistic > found.pessimistic
     assert f"{found.undecided} of 300 trades" in str(found)
-
-
-def test_a_thousand_trades_over_a_million_candles_take_two_seconds_at_most() -> None:
-    bars = walk(1, 1_000_000, deviation=0.0004)
-    trades = random_trades(1, 1_000, bars)
-    replay(trades[:10], bars)  # compiles
-    best = min(timed(trades, bars) for _ in range(3))
-    assert best <= 2.0
-
-
-def timed(trades: list[PaperTrade], bars) -> float:
-    begin = time.perf_counter()
-    replay(trades, bars)
-    return time.perf_counter() - begin
 
 
 def test_trades_of_another_symbol_or_already_open_are_refused() -> None:

@@ -1,8 +1,7 @@
-"""Statistics equal those of the libraries, their intervals hold what they say, and they are quick."""
+"""Statistics equal those of the libraries, and their intervals hold what they say."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from dataclasses import fields, replace
 from datetime import date, timedelta
@@ -273,20 +272,3 @@ def test_wrong_trades_and_spans_are_refused() -> None:
         replace(closed(0, 1.0), pnl=Decimal("NaN"))
     with pytest.raises(CrpbotError, match="in order, with time zones"):
         closed(0, 1.0, closed_at=FIRST - timedelta(days=9))
-
-
-def test_ten_thousand_trades_are_measured_in_time() -> None:
-    trades = history(5, 10_000)
-    span = span_of(trades, CAPITAL * 100)
-    draw_means(np.ones((20, 3)))
-    measure(trades[:100], span_of(trades[:100], CAPITAL))
-    plain = min(timed(trades, span, 0) for _ in range(3))
-    drawn = min(timed(trades, span, 1_000) for _ in range(2))
-    assert plain <= 0.3
-    assert drawn <= 2.0
-
-
-def timed(trades, span, resamples: int) -> float:
-    begin = time.perf_counter()
-    measure(trades, span, resamples=resamples)
-    return time.perf_counter() - begin

@@ -34,6 +34,7 @@ from core.performance.theories import ALL, TheoryPerformance
 from core.performance_desk import PerformanceDesk
 from core.review import Advice
 from core.risk.account import Moment
+from core.signal import Strategy
 from core.trade import Direction, Tier
 from tests.core.books import HandClock, seeded
 from tests.core.results_world import BUYING, FIRST, SHADOW, decide_and_end, fill
@@ -64,6 +65,36 @@ def desk_of(ledger: Ledger, statistics: Any = None, *, clock: HandClock | None =
         clock=clock or HandClock(NOW, 0),
         name_account=lambda account: account or "paper",
     )
+
+
+async def test_what_compares_has_the_capital_that_every_one_of_its_trades_was_sized_on(ledger: Ledger) -> None:
+    await seeded(ledger)
+    for number in range(3):
+        when = FIRST + number * timedelta(days=2)
+        for way in (Strategy.V6, Strategy.VOTE):
+            await decide_and_end(ledger, f"{way.value}{number}", when=when, exit_price="49500", strategy=way, **SHADOW)
+    since = FIRST + timedelta(days=3)
+    asked = PerformanceRequest(account="shadow", strategy=Strategy.V6, since=since)
+    found = await desk_of(ledger).performance(asked)
+    assert (found.capital, found.performance.trades) == (CAPITAL, 1)
+
+
+async def test_copies_of_one_trade_are_not_counted_together_and_the_remedy_is_named(ledger: Ledger) -> None:
+    await seeded(ledger)
+    for way in (Strategy.V6, Strategy.VOTE):
+        await decide_and_end(ledger, way.value, strategy=way, **SHADOW)
+        await decide_and_end(ledger, f"published-{way.value}", strategy=way)
+    desk = desk_of(ledger)
+    with pytest.raises(CrpbotError, match=r"by several strategies \(v6, vote\).*--strategy.*--by strategy") as caught:
+        await desk.performance(PerformanceRequest(account="shadow", group_by=Grouping.SYMBOL))
+    assert caught.value.violations[0].field == "strategy"
+    with pytest.raises(CrpbotError, match="by several strategies"):
+        await desk.equity(MeasureRequest(account="shadow"))
+    apart = await desk.performance(PerformanceRequest(account="shadow", group_by=Grouping.STRATEGY))
+    assert [(each.key, each.performance.trades) for each in apart.groups] == [("v6", 1), ("vote", 1)]
+    alone = await desk.performance(PerformanceRequest(account="shadow", strategy=Strategy.V6))
+    assert alone.performance.trades == 1
+    assert (await desk.performance(PerformanceRequest())).performance.trades == 2
 
 
 async def test_every_trade_counts_once_with_its_money(ledger: Ledger) -> None:

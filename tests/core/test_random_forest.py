@@ -151,7 +151,7 @@ block = np.ascontiguousarray(np.stack([closes, closes + 1.0, closes - 1.0, close
 assert np.isfinite(analyze(Windows(("BTC-USD",), "15m", times, block), [sample()])["probability_up"][0])
 assert not [name for name in sys.modules if name.startswith("sklearn")]
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)
 
 
 # ---- the inputs

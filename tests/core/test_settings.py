@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.errors import Code, CrpbotError
+from core.models.weighting import Weights
 from core.settings import PROFILES, Settings
 from core.settings_catalogue import catalogue
 from core.settings_sources import Loaded, load_settings
-from core.settings_values import Weights
 from core.settings_view import (
     describe,
     fingerprint,
@@ -28,7 +28,9 @@ from core.settings_view import (
     render_env_example,
     render_settings_page,
 )
+from core.signal import Strategy
 from serving.risk import build_limits
+from serving.signals import build_habits
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sk-0123456789abcdef-tail"
@@ -44,6 +46,7 @@ ORIGINAL_NAMES: dict[str, tuple[str, str, object]] = {
     "COINGECKO_API_KEY": (SECRET, "coingecko.api_key", SECRET),
     "DEEPSEEK_API_KEY": (SECRET, "llm.api_key", SECRET),
     "LLM_BASE_URL": ("http://127.0.0.1:11434/v1/", "llm.base_url", "http://127.0.0.1:11434/v1"),
+    "ARTIFACT_URL": ("s3://crpbot-models/desk", "models.url", "s3://crpbot-models/desk"),
     "LLM_MODEL": ("qwen3", "llm.model", "qwen3"),
     "LLM_EXTRA_BODY": ('{ "top_k": 1 }', "llm.extra_body", '{"top_k":1}'),
     "LLM_SUPPORTS_JSON_MODE": ("false", "llm.supports_json_mode", False),
@@ -174,6 +177,13 @@ class TestDefaultsAndProfiles:
         assert {name for name, origin in loaded.origins.items() if origin == f"profile {profile}"} == set(
             PROFILES[profile]
         )
+
+    @pytest.mark.parametrize(("profile", "strategy"), [("v7", "v7"), ("v6", "v6"), ("v7-plan", "v7")])
+    def test_a_profile_says_which_strategy_is_published(self, tmp_path: Path, profile: str, strategy: str) -> None:
+        habits = build_habits(load(tmp_path, {"CRPBOT__RUNTIME__PROFILE": profile}).settings)
+        assert (habits.strategy, habits.compare_strategies) == (Strategy(strategy), True)
+        voting = {"CRPBOT__RUNTIME__PROFILE": profile, "CRPBOT__DECISION__STRATEGY": "vote"}
+        assert build_habits(load(tmp_path, voting).settings).strategy is Strategy.VOTE
 
     @pytest.mark.parametrize(("said", "signals"), [({}, 20), ({"MAX_SIGNALS_PER_HOUR": "4"}, 4)])
     def test_the_aggressive_mode_has_a_limit_of_its_own_where_none_is_set(

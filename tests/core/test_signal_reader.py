@@ -35,7 +35,7 @@ async def test_a_list_and_a_stream_give_the_published_book_unless_one_is_named(
     page = await reader.page(ListSignalsRequest(book=book))
     assert [signal.id for signal in page.signals] == expected[::-1]
     seen = []
-    async with aclosing(reader.stream(StreamSignalsRequest(after=0, book=book))) as events, asyncio.timeout(20):
+    async with aclosing(reader.stream(StreamSignalsRequest(after=0, book=book))) as events, asyncio.timeout(60):
         async for event in events:
             seen.append(event.signal.id)
             if len(seen) == len(expected):

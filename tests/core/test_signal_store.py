@@ -222,7 +222,7 @@ async def test_racing_tasks_and_processes_store_each_slot_once(ledger: Ledger, l
         subprocess.Popen([*command, name, "25"], cwd=INI_FILE.parent, stdout=subprocess.PIPE, text=True)
         for name in ("left", "right")
     ]
-    lines = [line.split() for writer in writers for line in writer.communicate(timeout=120)[0].splitlines()]
+    lines = [line.split() for writer in writers for line in writer.communicate(timeout=300)[0].splitlines()]
     assert len(lines) == 50
     assert sorted(int(line[0]) for line in lines if line[2] == "True") == list(range(1, 26))
     assert len({(line[0], line[1]) for line in lines}) == 25  # all answers for a slot name the same decision

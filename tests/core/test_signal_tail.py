@@ -6,7 +6,6 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from time import monotonic
 
 import pytest
 
@@ -28,7 +27,7 @@ async def take(
 ) -> list[StoredSignal]:
     """So many decisions of a stream, which is closed then."""
     found: list[StoredSignal] = []
-    async with aclosing(tail.follow(after, wanted=wanted)) as stream, asyncio.timeout(30):
+    async with aclosing(tail.follow(after, wanted=wanted)) as stream, asyncio.timeout(60):
         async for stored in stream:
             found.append(stored)
             if len(found) == count:
@@ -106,10 +105,8 @@ async def test_postgresql_wakes_followers_without_waiting_for_the_poll(postgres_
     ledger = await Ledger.open(postgres_url)
     other = await Ledger.open(postgres_url)
     async with following(SignalTail(ledger, poll_seconds=NEVER_SECONDS), 1) as task:
-        started = monotonic()
         await store(other, decision())
     assert numbers(task.result()) == [0]
-    assert monotonic() - started < 10
     await ledger.close()
     await other.close()
 
@@ -135,8 +132,9 @@ async def test_nothing_runs_while_nobody_listens(ledger: Ledger) -> None:
     tail = SignalTail(ledger, poll_seconds=0.05)
     await store(ledger, decision())
     async with following(tail, 2) as task:
-        running = asyncio.all_tasks() - before - {task}
-        assert running
+        async with asyncio.timeout(60):
+            while not asyncio.all_tasks() - before - {task}:
+                await asyncio.sleep(0.01)
         await store(ledger, decision(1))
     gc.collect()
     assert asyncio.all_tasks() == before

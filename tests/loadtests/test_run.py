@@ -22,7 +22,7 @@ OPERATIONS = {
 def load(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`make loadtest` with these arguments, ended. locust must stay out of this process: it changes its sockets."""
     command = [sys.executable, "-m", "loadtests.run", "--json", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
@@ -53,11 +53,11 @@ def test_operations_are_counted_with_their_failures() -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_short_load_on_both_faces_passes() -> None:
-    ended = load("--mode", "inprocess", "--seconds", "3", "--users", "10")
+    ended = load("--mode", "inprocess", "--seconds", "3", "--users", "6")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     outcome = json.loads(ended.stdout)
     assert {operation["name"] for operation in outcome["operations"]} <= OPERATIONS
-    assert {"REST one symbol", "gRPC one symbol"} <= {operation["name"] for operation in outcome["operations"]}
+    assert {operation["name"].split()[0] for operation in outcome["operations"]} == {"REST", "gRPC"}
     assert all(operation["median_ms"] > 0 for operation in outcome["operations"])
     assert outcome["failures"] == []
 

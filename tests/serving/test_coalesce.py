@@ -19,6 +19,7 @@ from serving.share import share_out
 from tests.fakes import telling_answer, walk_candles
 
 ALL = tuple(discover())
+PATIENT = 120.0  # seconds; kernels may be compiled here for the first time, and the machine may stand still
 
 
 def windows(*symbols: str, interval: str = "5m", length: int = 200) -> Windows:
@@ -66,7 +67,9 @@ class Replicas:
 Answered = asyncio.Task[list[list[Findings]]]
 
 
-def submit(queue: Coalescer, *batches: Windows, theories: tuple[str, ...] = ("t",), seconds: float = 5.0) -> Answered:
+def submit(
+    queue: Coalescer, *batches: Windows, theories: tuple[str, ...] = ("t",), seconds: float = PATIENT
+) -> Answered:
     return asyncio.create_task(queue.submit(batches, theories, seconds))
 
 
@@ -85,8 +88,7 @@ async def test_joined_requests_get_what_lone_ones_get_to_the_last_bit() -> None:
         (windows("LTC-USD", length=300), windows("BTC-USD", "XRP-USD")),
         (windows("POL-USD", interval="1h"),),
     ]
-    # long enough for kernels that are compiled here for the first time
-    tasks = [submit(queue, *request, theories=ALL, seconds=120.0) for request in requests]
+    tasks = [submit(queue, *request, theories=ALL) for request in requests]
     await settle()
     replicas.gate.set()
     assert await asyncio.gather(*tasks) == [alone(request, ALL) for request in requests]
@@ -146,12 +148,12 @@ async def test_too_many_waiting_windows_are_refused_with_a_time_to_come_back() -
     tasks += [submit(queue, many(64)) for _ in range(MAX_WAITING // 64)]
     await settle()
     with pytest.raises(CrpbotError, match="1024 windows are waiting already, at most 1024") as caught:
-        await queue.submit([many(1)], ("t",), 5.0)
+        await queue.submit([many(1)], ("t",), PATIENT)
     assert (caught.value.code, caught.value.reason) == (Code.UNAVAILABLE, "OVERLOADED")
     assert caught.value.retry_after_seconds == 1.0
     replicas.gate.set()
     await asyncio.gather(*tasks)
-    assert await queue.submit([many(64)], ("t",), 5.0) == telling_answer([many(64)], ("t",))
+    assert await queue.submit([many(64)], ("t",), PATIENT) == telling_answer([many(64)], ("t",))
 
 
 async def test_a_call_holds_one_list_of_theories_and_no_more_rows_than_allowed() -> None:
@@ -173,13 +175,13 @@ async def test_an_error_reaches_everybody_in_the_call_and_frees_its_place() -> N
     assert [str(error) for error in found] == ["the replica died"] * 3
     assert len(replicas.calls) == 2
     with pytest.raises(ConnectionError):
-        await queue.submit([windows("BTC-USD")], ("t",), 5.0)
+        await queue.submit([windows("BTC-USD")], ("t",), PATIENT)
 
 
 async def test_an_answer_of_the_wrong_size_is_an_error_not_silence() -> None:
     queue = Coalescer(Replicas(answer=lambda batches, theories: []).send, calls=1)
     with pytest.raises(IndexError):
-        await queue.submit([windows("BTC-USD")], ("t",), 5.0)
+        await queue.submit([windows("BTC-USD")], ("t",), PATIENT)
 
 
 BATCH = st.builds(
@@ -205,7 +207,7 @@ ARRIVAL = st.tuples(
     st.integers(0, 3),  # milliseconds after the one before
     st.lists(BATCH, min_size=1, max_size=2),
     st.sampled_from([("a",), ("b",), ("a", "b")]),
-    st.sampled_from([5.0, 5.0, 0.001]),  # patience
+    st.sampled_from([PATIENT, PATIENT, 0.001]),  # patience
 )
 
 
@@ -230,7 +232,7 @@ def test_whatever_the_arrivals_everybody_gets_their_own_answer(
             gave_up = isinstance(answer, TimeoutError) and seconds < 1
             assert gave_up or answer == telling_answer(batches, theories)
         assert replicas.busiest <= calls
-        assert await queue.submit([many(64)], ("c",), 5.0) == telling_answer([many(64)], ("c",))
+        assert await queue.submit([many(64)], ("c",), PATIENT) == telling_answer([many(64)], ("c",))
 
     asyncio.run(scenario())
 
@@ -242,7 +244,7 @@ async def test_shares_of_one_request_leave_at_once_and_each_in_a_call_of_its_own
     shares = share_out([windows(*SYMBOLS[:rows])], replicas)
     request = object()
     tasks = [
-        asyncio.create_task(queue.submit([piece.windows for piece in share], ("t",), 5.0, request=request))
+        asyncio.create_task(queue.submit([piece.windows for piece in share], ("t",), PATIENT, request=request))
         for share in shares
     ]
     await settle()

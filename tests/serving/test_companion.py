@@ -13,10 +13,11 @@ import pytest
 
 from core.settings import Settings
 from core.settings_sources import load_settings
+from serving import companion as companions
 from serving.companion import CONFIRM, Companion, scheduler
 from serving.processes import free_ports, identify
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def settings_of(folder: Path, **texts: str) -> Settings:
@@ -32,9 +33,10 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_a_companion_that_ends_is_started_again_and_ended_when_asked() -> None:
+def test_a_companion_that_ends_is_started_again_and_ended_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(companions, "END_SECONDS", SECONDS)
     statuses: list[int] = []
-    code = "import time; time.sleep(60)"
+    code = "import time; time.sleep(600)"
     companion = Companion(lambda: subprocess.Popen([sys.executable, "-c", code]), statuses.append)
     companion.mend()
     [first] = companion.pids

@@ -26,13 +26,15 @@ from serving.processes import (
     reap_orphans,
 )
 
-PARENT = "import subprocess, sys; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
+PARENT = (
+    "import subprocess, sys; child = subprocess.Popen(['sleep', '600']); print(child.pid, flush=True); child.wait()"
+)
 
 
 @contextmanager
 def sleeper(*command: str | bytes) -> Iterator[Process]:
     """A process that does nothing, as long as the block."""
-    with subprocess.Popen(command or ("sleep", "60")) as child:
+    with subprocess.Popen(command or ("sleep", "600")) as child:
         try:
             process = identify(child.pid)
             assert process is not None
@@ -45,7 +47,7 @@ def sleeper(*command: str | bytes) -> Iterator[Process]:
 def test_a_process_of_any_name_is_seen(tmp_path: Path, name: bytes) -> None:
     program = os.fsencode(tmp_path) + b"/" + name
     shutil.copy(shutil.which("sleep") or "", program)
-    with sleeper(program, b"60") as process:
+    with sleeper(program, b"600") as process:
         assert process in descendants(os.getpid())
 
 
@@ -70,7 +72,7 @@ def test_a_number_given_again_is_another_process_and_is_not_killed() -> None:
 
 def test_who_was_killed_is_gone_when_it_returns() -> None:
     with sleeper() as one, sleeper() as other:
-        assert kill_until_gone(lambda: [one, other], seconds=5.0) == ()
+        assert kill_until_gone(lambda: [one, other], seconds=60.0) == ()
         assert identify(one.pid) is None
         assert identify(other.pid) is None
 
@@ -82,7 +84,7 @@ def test_who_does_not_go_is_named_after_the_patience() -> None:
 
         def find() -> list[Process]:  # as one that starts anew as fast as it is killed would look
             next(born_again)
-            child = subprocess.Popen(["sleep", "60"])
+            child = subprocess.Popen(["sleep", "600"])
             children.append(child)
             process = identify(child.pid)
             assert process is not None
@@ -91,7 +93,7 @@ def test_who_does_not_go_is_named_after_the_patience() -> None:
         children: list[subprocess.Popen[bytes]] = []
         left = kill_until_gone(find, seconds=0.2)
         assert [each.pid for each in left] == [children[-1].pid]
-        assert time.monotonic() - started < 5.0
+        assert time.monotonic() - started < 60.0
         assert identify(stubborn.pid) == stubborn
         for child in children:
             child.wait()
@@ -99,7 +101,7 @@ def test_who_does_not_go_is_named_after_the_patience() -> None:
 
 def test_the_dead_are_collected_but_not_those_that_somebody_waits_for() -> None:
     ours, orphan = subprocess.Popen(["true"]), subprocess.Popen(["true"])
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 60.0
     while identify(ours.pid) or identify(orphan.pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -46,12 +46,12 @@ async def test_five_minutes_of_market_over_rest_and_grpc() -> None:
     metrics = Metrics()
     operations = analysis_operations(desk, metrics)
     gateway = Gateway(
-        operations, readiness=Readiness({}), metrics=metrics, http=LOCALHOST, grpc=LOCALHOST, timeout_seconds=30.0
+        operations, readiness=Readiness({}), metrics=metrics, http=LOCALHOST, grpc=LOCALHOST, timeout_seconds=60.0
     )
     running = asyncio.create_task(gateway.run())
     seen = []
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.http_port}", trust_env=False, timeout=30) as rest,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.http_port}", trust_env=False, timeout=90) as rest,
         grpc.aio.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel,
     ):
         assert (await rest.get("/health/ready")).json()["ready"]

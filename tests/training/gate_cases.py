@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.adapters.files_folder import FolderFiles
 from core.models.judgement import Judgement, RuleName, Ruling
 from training.gate import Candidate, Champion, judge, record
 from training.gate_terms import Terms
@@ -50,7 +51,7 @@ def judge_scores(
     others: tuple[Scores, ...] = (),
 ) -> Judgement:
     """The verdict on a model that says these, after others were tried."""
-    register = TrialRegister(folder / "trials.jsonl")
+    register = TrialRegister(FolderFiles(folder))
     for number, other in enumerate(others):
         for found in record(Candidate(f"lstm-other{number}", "lstm", (other,), {}), terms, at=AT):
             register.register(found)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import betainc
 
+from core.adapters.files_folder import FolderFiles
 from core.errors import CrpbotError
 from core.models.judgement import HOUSE, Outcome, RuleName, Verdict, read_judgement, write_judgement
 from core.performance.better import trades_for_rate
@@ -105,7 +106,7 @@ def test_a_weaker_minimum_reports_and_never_promotes(tmp_path: Path, asked: dict
 
 
 def test_what_is_not_registered_is_not_judged(tmp_path: Path) -> None:
-    register = TrialRegister(tmp_path / "trials.jsonl")
+    register = TrialRegister(FolderFiles(tmp_path))
     candidate = Candidate("lstm-1", "lstm", (SKILLED,), {})
     with pytest.raises(CrpbotError, match="not in the trial register"):
         judge(candidate, TERMS, register=register, at=AT)
@@ -132,7 +133,7 @@ def test_more_tries_make_luck_larger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [(), (-3.0, 3.0), (-0.5,)], ids=["alone", "beside wild ones", "beside a loss"])
 def test_tries_that_never_traded_do_not_make_luck_smaller(tmp_path: Path, before: tuple[float, ...]) -> None:
-    register = TrialRegister(tmp_path / "trials.jsonl")
+    register = TrialRegister(FolderFiles(tmp_path))
     candidate = Candidate("lstm-1", "lstm", (SKILLED,), {})
     (own,) = record(candidate, TERMS, at=AT)
     days = np.random.default_rng(3).normal(size=len(own.daily_returns))
@@ -178,7 +179,7 @@ def test_tries_on_other_days_are_counted_but_not_compared(tmp_path: Path) -> Non
 
 
 def test_losses_in_another_market_make_no_luck_in_this(tmp_path: Path) -> None:
-    register = TrialRegister(tmp_path / "trials.jsonl")
+    register = TrialRegister(FolderFiles(tmp_path))
     noise = Candidate("lstm-noise", "lstm", (plant_scores(12, edge=-0.5),), {"origin": "synthetic-7"})
     edge = Candidate("lstm-edge", "lstm", (SKILLED,), {"origin": "synthetic-7-edge"})
     for found in (*record(noise, TERMS, at=AT), *record(edge, TERMS, at=AT)):

@@ -9,11 +9,12 @@ import torch
 
 from core.errors import CrpbotError
 from core.models.observation import observe_flat
+from core.models.policy import forecast
 from tests.training.agent_runs import SHORT_RUN, TINY, here, same_weights, taught, tiny_ground
 from tests.training.planted import TERMS, make_course, plant_course
 from training.agent_run import CHECKED, Ground
 from training.execution import Course, Execution
-from training.ppo import advantages, collect, forecast, improve, new_policy
+from training.ppo import advantages, collect, improve, new_policy
 from training.rivals import act_greedily, compare, draw_apart, play
 
 

@@ -14,10 +14,10 @@ from core.models.calibration import log_odds
 from core.models.manifest import Kind
 from core.models.manifest_text import read_manifest, write_manifest
 from core.models.observation import ACCOUNT
-from core.models.policy import Policy
+from core.models.policy import Policy, forecast
 from core.models.weights import decode
 from training.dataset import Dataset, build_dataset
-from training.ppo import Config, forecast, train
+from training.ppo import Config, train
 from training.trained import Run
 
 NOW_MS = 1_760_000_040_000

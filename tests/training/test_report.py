@@ -11,13 +11,22 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from core.models.judgement import RuleName, Verdict
+from core.models.judgement import Outcome, RuleName, Ruling, Verdict
 from tests.core.model_cases import make_model
 from tests.training.gate_cases import TERMS, judge_scores, plant_scores, ruling_on
 from training.evaluate import Reached, bins_of, measure, trades_of
 from training.gate_terms import Terms
 from training.report import HEADINGS, INVENTED, Sheet, draw, tell, tell_facts, write_page
-from training.report_pictures import Bin, Epoch, draw_calibration, draw_equity, draw_loss
+from training.report_pictures import (
+    NAMES,
+    NUMBERS,
+    Bin,
+    Epoch,
+    draw_calibration,
+    draw_equity,
+    draw_gate,
+    draw_loss,
+)
 
 EPOCHS = tuple(Epoch(number, 0.7 - 0.02 * number, 0.69 - 0.01 * number) for number in range(1, 6))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -54,7 +63,7 @@ def test_every_ruling_stands_on_the_page_with_its_words(tmp_path: Path) -> None:
 
 def test_the_page_needs_no_other_file_and_no_program(tmp_path: Path) -> None:
     page = write_page(make_sheet(tmp_path))
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert not re.search(r"<(script|img|link|iframe)\b|https?://(?!www\.w3\.org/2000/svg)", page)
 
 
@@ -91,9 +100,31 @@ def test_the_table_has_the_gates_own_drawdown(tmp_path: Path) -> None:
 
 def test_a_picture_that_would_be_empty_is_not_drawn(tmp_path: Path) -> None:
     sheet = make_sheet(tmp_path)
-    assert list(draw(sheet)) == ["loss", "calibration", "equity"]
+    assert list(draw(sheet)) == ["gate", "loss", "calibration", "equity"]
     none = trades_of([plant_scores(3)], TERMS._replace(threshold=1.0))
-    assert list(draw(replace(sheet, epochs=(), trades=none))) == ["calibration"]
+    assert list(draw(replace(sheet, epochs=(), trades=none))) == ["gate", "calibration"]
+
+
+def test_a_rule_that_holds_has_its_dot_right_of_the_limit_and_one_that_fails_left_of_it(tmp_path: Path) -> None:
+    rulings = [each for edge in (0.0, 1.0) for each in judged(tmp_path / str(edge), edge=edge)]
+    assert {Outcome.PASS, Outcome.FAIL} <= {each.outcome for each in rulings}
+    for each in rulings:
+        root = ElementTree.fromstring(draw_gate([each]))
+        dots = [float(dot.get("cx", "nan")) - (NAMES + NUMBERS) / 2 for dot in root.iter(f"{SVG}circle")]
+        decides = each.bound if each.by_bound else each.value
+        assert len(dots) == (decides is not None), each.rule
+        if dots and each.outcome in {Outcome.PASS, Outcome.FAIL}:
+            assert dots[0] >= 0 if each.outcome is Outcome.PASS else dots[0] <= 0, each.rule
+
+
+def test_of_several_coins_the_worst_one_is_drawn(tmp_path: Path) -> None:
+    good, bad = (judged(tmp_path / str(edge), edge=edge) for edge in (1.0, 0.0))
+    assert draw_gate([*good, *bad]) == draw_gate(bad) == draw_gate([*bad, *good])
+
+
+def judged(folder: Path, *, edge: float) -> tuple[Ruling, ...]:
+    folder.mkdir()
+    return make_sheet(folder, edge=edge).judgement.rulings
 
 
 def test_the_kept_epoch_is_marked() -> None:

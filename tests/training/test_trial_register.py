@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.adapters.files_folder import FolderFiles
 from core.errors import CrpbotError
 from tests.training.gate_cases import AT
 from training.trial_register import ORIGIN, TrialRegister, Try, align, name_try
@@ -29,12 +30,12 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_was_registered_is_read_back_to_the_last_bit(path: Path) -> None:
     tries = tuple(make_try(number) for number in range(5))
-    assert all(TrialRegister(path).register(each) for each in tries)
-    assert TrialRegister(path).tries() == tries
+    assert all(TrialRegister(FolderFiles(path.parent)).register(each) for each in tries)
+    assert TrialRegister(FolderFiles(path.parent)).tries() == tries
 
 
 def test_only_tries_of_a_kind_and_symbol_are_counted(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     for each in (make_try(1), make_try(2, symbol="ETH-USD"), replace(make_try(3), kind="ppo")):
         register.register(each)
     assert [each.symbol for each in register.tries(kind="lstm")] == ["BTC-USD", "ETH-USD"]
@@ -43,7 +44,7 @@ def test_only_tries_of_a_kind_and_symbol_are_counted(path: Path) -> None:
 
 
 def test_a_try_in_another_market_is_none_in_this(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     tries = [replace(make_try(number), settings={"origin": f"market-{number % 2}"}) for number in range(5)]
     for each in tries:
         register.register(each)
@@ -52,14 +53,14 @@ def test_a_try_in_another_market_is_none_in_this(path: Path) -> None:
 
 
 def test_the_same_try_counts_once(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     assert register.register(make_try(1))
     assert not register.register(make_try(1))
     assert len(register.tries()) == 1
 
 
 def test_a_name_cannot_be_used_for_other_results(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     register.register(make_try(1))
     with pytest.raises(CrpbotError, match="other results") as refused:
         register.register(replace(make_try(1), daily_returns=(0.5, 0.5)))
@@ -69,7 +70,7 @@ def test_a_name_cannot_be_used_for_other_results(path: Path) -> None:
 
 @pytest.mark.parametrize("line", [0, 1, 2])
 def test_a_changed_line_is_found(path: Path, line: int) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     for number in range(3):
         register.register(make_try(number))
     lines = path.read_text().splitlines()
@@ -85,7 +86,7 @@ def test_a_changed_line_is_found(path: Path, line: int) -> None:
 
 @pytest.mark.parametrize("line", [0, 1])
 def test_a_line_taken_out_is_found(path: Path, line: int) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     for number in range(3):
         register.register(make_try(number))
     lines = path.read_text().splitlines()
@@ -96,7 +97,7 @@ def test_a_line_taken_out_is_found(path: Path, line: int) -> None:
 
 
 def test_lines_cut_off_at_the_end_are_found_by_who_saw_them(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     assert register.head == ORIGIN
     heads = []
     for number in range(3):
@@ -107,7 +108,7 @@ def test_lines_cut_off_at_the_end_are_found_by_who_saw_them(path: Path) -> None:
 
 
 def test_a_judgement_is_known_by_each_of_its_letters(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     register.register(make_try(1))
     register.judged("lstm-1", "pass")
     register.register(make_try(2))
@@ -125,7 +126,7 @@ def test_a_judgement_is_known_by_each_of_its_letters(path: Path) -> None:
 
 
 def test_whatever_a_crash_left_of_a_line_is_replaced_by_the_next_try(path: Path) -> None:
-    register = TrialRegister(path)
+    register = TrialRegister(FolderFiles(path.parent))
     register.register(make_try(1))
     whole = path.read_bytes()
     register.register(make_try(2))
@@ -139,8 +140,12 @@ def test_whatever_a_crash_left_of_a_line_is_replaced_by_the_next_try(path: Path)
 
 def test_many_at_once_lose_no_try(path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: TrialRegister(path).register(make_try(number, days=2)), range(40)))
-    assert sorted(each.name for each in TrialRegister(path).tries()) == sorted(
+        list(
+            pool.map(
+                lambda number: TrialRegister(FolderFiles(path.parent)).register(make_try(number, days=2)), range(40)
+            )
+        )
+    assert sorted(each.name for each in TrialRegister(FolderFiles(path.parent)).tries()) == sorted(
         make_try(n, days=2).name for n in range(40)
     )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import CrpbotError
 from core.features import WARM_UP
-from core.market import Candles, milliseconds
+from core.market import COLUMNS, Candles, milliseconds
 from tests.training.test_baselines import walk
 from training.baselines import score_baselines
 from training.dataset import Dataset
@@ -98,6 +98,18 @@ def test_one_fold_is_no_walk() -> None:
 def test_folds_too_short_for_a_window_are_refused_with_the_part_named() -> None:
     with pytest.raises(CrpbotError, match="holds no"):
         walk_forward([walk(6_000, seed=4)], say_logistic, origin="t", window=2, folds=20, terms=TERMS)
+
+
+def test_stretches_that_give_no_input_are_refused_with_the_longest_named() -> None:
+    whole = walk(6_000, seed=4)
+    short = [_between(whole, begin, begin + WARM_UP) for begin in range(0, 6_000 - WARM_UP, WARM_UP + 1)]
+    with pytest.raises(CrpbotError, match=r"has 300 candles; one window, 300 before it .* need 305"):
+        walk_forward(short, say_logistic, origin="t", window=WINDOW, folds=2, terms=TERMS)
+
+
+def _between(candles: Candles, begin: int, end: int) -> Candles:
+    columns = (getattr(candles, name)[begin:end] for name in ("open_times", *COLUMNS))
+    return Candles(candles.symbol, candles.interval, *columns)
 
 
 def _turn(candles: Candles, *, after: int) -> Candles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -33,11 +34,22 @@ async def append_entry(connection: AsyncConnection, event: AuditEvent, *, head: 
     The head row is locked until commit: entries are numbered without gaps, in the order of their commits. It is the
     last lock to take; whoever holds it needs no other. Whoever has locked it already says what they got.
     """
-    previous = head or await lock_head(connection)
-    entry = link(event, seq=previous.seq + 1, previous_hash=previous.hash)
-    await connection.execute(_APPEND, asdict(entry))
-    await connection.execute(_MOVE_HEAD, {"new_seq": entry.seq, "new_hash": entry.hash})
-    return entry
+    return (await append_events(connection, [event], head=head))[0]
+
+
+async def append_events(
+    connection: AsyncConnection, events: Sequence[AuditEvent], *, head: Head | None = None
+) -> list[AuditEntry]:
+    """Append several at once: an entry for each, in their order, as if they had been appended one by one."""
+    previous, entries = head or await lock_head(connection), list[AuditEntry]()
+    for event in events:
+        entry = link(event, seq=previous.seq + 1, previous_hash=previous.hash)
+        previous = Head(entry.seq, entry.hash)
+        entries.append(entry)
+    if entries:
+        await connection.execute(_APPEND, [asdict(entry) for entry in entries])
+        await connection.execute(_MOVE_HEAD, {"new_seq": previous.seq, "new_hash": previous.hash})
+    return entries
 
 
 async def lock_head(connection: AsyncConnection) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,20 +19,34 @@ from core.risk.booking import NewEmission, NewTrade, Outcome, Trade
 from core.risk.calendar import firm_day
 from core.trade import Book, Direction
 
+# made once: SQLAlchemy takes longer to put such a statement together than the database to execute it
+_INSERT_TRADE = insert(trades)
+_INSERT_EMISSION = insert(emissions)
+
 
 async def insert_trade(
     connection: AsyncConnection, account: Account, new: NewTrade, *, moment: Moment, seq: int
 ) -> Trade:
     """Store it with number `seq` of the audit log. A second trade for a signal is refused (one trade per signal)."""
-    trade = _born(account, new, moment, seq)
+    return (await insert_trades(connection, account, [(new, seq)], moment=moment))[0]
+
+
+async def insert_trades(
+    connection: AsyncConnection, account: Account, news: Sequence[tuple[NewTrade, int]], *, moment: Moment
+) -> list[Trade]:
+    """Store several at once, each with its number of the audit log."""
+    born = [_born(account, new, moment, seq) for new, seq in news]
     try:
-        await connection.execute(insert(trades).values(_values(trade)))
+        if born:
+            await connection.execute(_INSERT_TRADE, [_values(trade) for trade in born])
     except IntegrityError as error:
-        detail = f"trade: {new.id!r} or a trade for signal {new.signal_id!r} exists; a signal is traded once"
+        named = " or ".join(f"{new.id!r} or a trade for signal {new.signal_id!r}" for new, _ in news)
+        detail = f"trade: {named} exists; a signal is traded once"
         raise CrpbotError(Code.ALREADY_EXISTS, detail, reason="TRADE_EXISTS") from error
-    if new.entries:
-        await append_entries(connection, account, new.entries, at=moment.at)
-    return trade
+    for new, _ in news:
+        if new.entries:
+            await append_entries(connection, account, new.entries, at=moment.at)
+    return born
 
 
 async def insert_emission(connection: AsyncConnection, account: Account, new: NewEmission, *, moment: Moment) -> None:
@@ -44,7 +59,7 @@ async def insert_emission(connection: AsyncConnection, account: Account, new: Ne
         "high_confidence": new.high_confidence,
     }
     try:
-        await connection.execute(insert(emissions).values(values))
+        await connection.execute(_INSERT_EMISSION, values)
     except IntegrityError as error:
         detail = f"emission: signal {new.signal_id!r} has been emitted"
         raise CrpbotError(Code.ALREADY_EXISTS, detail, reason="SIGNAL_EMITTED") from error

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.adapters.ledger.births import insert_emission, insert_trade, require_unstopped
+from core.adapters.ledger.births import insert_emission, insert_trade, insert_trades, require_unstopped
 from core.adapters.ledger.idempotency import hold
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.locks import locked_facts
+from core.adapters.ledger.locks import locked_as_made, locked_facts
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.signal_records import read_records
-from core.adapters.ledger.signals import find_slot, store_signal
+from core.adapters.ledger.signals import find_slot, store_signal, store_signals
 from core.confidence import Records
 from core.idempotency import Attempt
 from core.market import Candles
 from core.risk.account import Clock, KillSwitch
+from core.signal import Strategy
 from core.signal_ports import Judge
 from core.signal_store import SnapshotReference, StoredSignal
 
@@ -50,6 +51,25 @@ class StoredDecisions:
                 await insert_trade(connection, facts.account, birth.trade, moment=moment, seq=stored.seq)
             return stored
 
+    async def compare(
+        self, account_id: str, judges: Sequence[Judge], *, clock: Clock, attempt: Attempt | None = None
+    ) -> None:
+        """Store what only compares in one transaction, each judged on the account as it was made."""
+        async with self.ledger.turn(account_id), self.ledger.writing() as connection:
+            if attempt is not None:
+                await hold(connection, attempt)
+            facts, moment = await locked_as_made(connection, account_id, clock=clock, forced=self.forced)
+            births = [judge(facts, moment) for judge in judges]
+            for birth in births:
+                require_unstopped(facts, trade=birth.trade is not None, emission=birth.emission is not None)
+            stored = await store_signals(connection, [birth.signal for birth in births], created_at=moment.at)
+            born = [(birth, each.seq) for birth, each in zip(births, stored, strict=True) if each.is_new]
+            for birth, _ in born:
+                if birth.emission is not None:
+                    await insert_emission(connection, facts.account, birth.emission, moment=moment)
+            traded = [(birth.trade, seq) for birth, seq in born if birth.trade is not None]
+            await insert_trades(connection, facts.account, traded, moment=moment)
+
     async def decided(self, account_id: str, symbols: Sequence[str], slot: datetime) -> dict[str, StoredSignal]:
         """What has been decided for that slot already, by symbol."""
         async with self.ledger.reading() as connection:
@@ -60,9 +80,18 @@ class StoredDecisions:
         return await self.signals.several(ids)
 
     async def records(self, symbols: Sequence[str], *, synthetic: bool) -> Mapping[str, Records]:
-        """The closed trades of each symbol's signals by variant and tier."""
+        """The closed trades of each symbol's signals of the theories by variant and tier."""
+        return (await self.records_of([Strategy.V7], symbols, synthetic=synthetic))[Strategy.V7]
+
+    async def records_of(
+        self, strategies: Sequence[Strategy], symbols: Sequence[str], *, synthetic: bool
+    ) -> Mapping[Strategy, Mapping[str, Records]]:
+        """The same of each of these strategies, in one snapshot."""
         async with self.ledger.reading() as connection:
-            return await read_records(connection, symbols, synthetic=synthetic)
+            return {
+                strategy: await read_records(connection, symbols, synthetic=synthetic, strategy=strategy)
+                for strategy in strategies
+            }
 
     async def store_snapshots(
         self, candles: Sequence[Candles], *, identity: str, at: datetime

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -73,6 +73,7 @@ ACCOUNT = (
     accounts.c.initial_units,
     accounts.c.created_at,
 )
+_SWITCH = (kill_switch.c.level, kill_switch.c.set_by, kill_switch.c.reason, kill_switch.c.at)
 
 
 async def read_facts(
@@ -81,13 +82,15 @@ async def read_facts(
     """The facts as the open transaction sees them. `forced` stands in for the stored switch."""
     query = _facts_query(connection.dialect.name)
     rows = await connection.execute(query, {"account_id": account_id, "since": since_steady_ms})
-    parts: dict[str, list[Row]] = {}
-    for part, content in rows:
-        parts.setdefault(part, []).append(json.loads(content))
-    if "account" not in parts:
-        known = await connection.execute(select(accounts.c.id).order_by(accounts.c.id))
-        raise unknown("account", "account", account_id, known.scalars())
-    return _facts(parts, forced)
+    return _facts(await _read_parts(connection, account_id, rows), forced)
+
+
+async def read_as_made(
+    connection: AsyncConnection, account_id: str, *, forced: KillSwitch | None = None
+) -> AccountFacts:
+    """The account as it was made, whatever was booked on it since, and the switch."""
+    rows = await connection.execute(_as_made_query(connection.dialect.name), {"account_id": account_id})
+    return _facts(await _read_parts(connection, account_id, rows), forced)
 
 
 def read_switch(rows: Iterable[Row]) -> KillSwitch:
@@ -108,13 +111,32 @@ def to_account(row: Row) -> Account:
     return Account(account_id, name, AccountKind(kind), Book(book), pack, time_zone, from_units(initial), at)
 
 
+async def _read_parts(connection: AsyncConnection, account_id: str, rows: Iterable[Row]) -> dict[str, list[Row]]:
+    parts: dict[str, list[Row]] = {}
+    for part, content in rows:
+        parts.setdefault(part, []).append(json.loads(content))
+    if "account" not in parts:
+        known = await connection.execute(select(accounts.c.id).order_by(accounts.c.id))
+        raise unknown("account", "account", account_id, known.scalars())
+    return parts
+
+
+def _part(dialect: str, name: str, *columns: ColumnElement[Any]) -> Select[str, str]:  # Any: of every type
+    array = func.json_array if dialect == "sqlite" else func.json_build_array
+    return select(literal(name, literal_execute=True), cast(array(*columns), Text))
+
+
+@cache
+def _as_made_query(dialect: str) -> CompoundSelect[str, str]:
+    return all_of(
+        _part(dialect, "account", *ACCOUNT).where(accounts.c.id == bindparam("account_id", type_=Text)),
+        _part(dialect, "switch", *_SWITCH),
+    )
+
+
 @cache
 def _facts_query(dialect: str) -> CompoundSelect[str, str]:
-    array = func.json_array if dialect == "sqlite" else func.json_build_array
-    account_id = bindparam("account_id", type_=Text)
-
-    def part(name: str, *columns: ColumnElement[Any]) -> Select[str, str]:  # Any: of every type
-        return select(literal(name, literal_execute=True), cast(array(*columns), Text))
+    part, account_id = partial(_part, dialect), bindparam("account_id", type_=Text)
 
     entry, trade, emission, report = ledger_entries.c, trades.c, emissions.c, account_reports.c
     unfinished = [literal(state, literal_execute=True) for state in ("pending", "open")]
@@ -123,7 +145,7 @@ def _facts_query(dialect: str) -> CompoundSelect[str, str]:
     newest = _newest_reports(account_id)
     return all_of(
         part("account", *ACCOUNT).where(accounts.c.id == account_id),
-        part("switch", kill_switch.c.level, kill_switch.c.set_by, kill_switch.c.reason, kill_switch.c.at),
+        part("switch", *_SWITCH),
         part("day", entry.day, func.sum(entry.amount_units)).where(entry.account_id == account_id).group_by(entry.day),
         part("opened", trade.opened_day, func.count(), func.max(trade.opened_at))
         .where(trade.account_id == account_id, trade.opened_day.is_not(None))
@@ -214,7 +236,9 @@ def _facts(parts: Parts, forced: KillSwitch | None) -> AccountFacts:
     account = to_account(parts["account"][0])
     switch = read_switch(parts.get("switch", ()))
     opened = parts.get("opened", [])
-    activity = [_instant(at) for at in (*(row[2] for row in opened), *(row[0] for row in parts["closed"])) if at]
+    activity = [
+        _instant(at) for at in (*(row[2] for row in opened), *(row[0] for row in parts.get("closed", []))) if at
+    ]
     reports = tuple(_report(row) for row in sorted(parts.get("report", []), key=lambda row: row[4]))
     reported = reports[-1].positions if reports else ()  # what is open at the firm claims room like what is open here
     # the paper trade may still wait, or have expired: the trader holds the real one

@@ -10,7 +10,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signals_schema import signal_results, signals
 from core.paper.record import Key, Tally
 from core.risk.booking import NEVER_IN_MARKET, Outcome
-from core.signal import Variant
+from core.signal import Strategy, Variant
 from core.trade import Book, Direction, Tier
 
 
@@ -31,6 +31,7 @@ class StoredRecord:
             .join(signal_results, signal_results.c.signal_id == signal.id)
             .where(
                 signal.book == Book.PRIMARY.value,
+                signal.strategy == Strategy.V7.value,
                 signal.synthetic.is_(synthetic),
                 signal_results.c.outcome.not_in([each.value for each in NEVER_IN_MARKET]),
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.facts import ACCOUNT, read_facts, since, to_account
+from core.adapters.ledger.facts import ACCOUNT, read_as_made, read_facts, since, to_account
 from core.adapters.ledger.risk_schema import accounts, kill_switch
 from core.errors import unknown
 from core.risk.account import Account, AccountFacts, Clock, KillSwitch, Moment
@@ -55,8 +55,7 @@ async def locked_facts(
     The steady instant is never earlier than the newest emission, so that a second machine whose clock is behind cannot
     see an emptier window than the first.
     """
-    if connection.dialect.name != "sqlite":
-        await connection.execute(_LOCK_BIRTH, {"account_id": account_id})
+    await _lock_birth(connection, account_id)
     moment = clock()
     opens = moment.steady_ms - window_ms
     facts = await read_facts(connection, account_id, since_steady_ms=opens, forced=forced)
@@ -64,3 +63,17 @@ async def locked_facts(
     if newest <= moment.steady_ms:
         return facts, moment
     return since(facts, newest - window_ms), moment._replace(steady_ms=newest)
+
+
+async def locked_as_made(
+    connection: AsyncConnection, account_id: str, *, clock: Clock, forced: KillSwitch | None = None
+) -> tuple[AccountFacts, Moment]:
+    """Take the locks of a birth, then read the clock, the switch and the account as it was made."""
+    await _lock_birth(connection, account_id)
+    moment = clock()
+    return await read_as_made(connection, account_id, forced=forced), moment
+
+
+async def _lock_birth(connection: AsyncConnection, account_id: str) -> None:
+    if connection.dialect.name != "sqlite":
+        await connection.execute(_LOCK_BIRTH, {"account_id": account_id})

@@ -17,9 +17,10 @@ from core.adapters.ledger.signals import read_sealed
 from core.adapters.ledger.signals_schema import signal_results, signals
 from core.case_file import read_case
 from core.contribution import Judged
-from core.errors import unknown
+from core.decision import Case
+from core.errors import invalid, unknown
 from core.money import from_units
-from core.performance.question import MeasureRequest, PerformanceRequest
+from core.performance.question import Grouping, MeasureRequest, PerformanceRequest
 from core.performance.report import Sample
 from core.performance.sample import ClosedTrade, Decided
 from core.performance.theories import JudgedCase
@@ -27,7 +28,7 @@ from core.replay_decision import UNREADABLE
 from core.risk.account import Account
 from core.risk.booking import NEVER_IN_MARKET, Outcome
 from core.signal import Strategy, Variant
-from core.trade import Direction, Tier
+from core.trade import Book, Direction, Tier
 
 Asked = MeasureRequest | PerformanceRequest
 
@@ -37,6 +38,7 @@ MOST_HOLDS: Final = 500
 MOST_DECIDED: Final = 200_000  # the newest decisions, ten weeks of ten symbols: more are hundreds of megabytes
 
 _signal, _trade = signals.c, trades.c
+OF_THEORIES: Final = _signal.strategy == Strategy.V7.value  # in what the models or the vote decide they have no part
 
 
 async def read_sample(
@@ -45,9 +47,10 @@ async def read_sample(
     """The trades of an account that have ended; the decisions too where they are counted."""
     account = await find_account(connection, account_id)
     ended = (await connection.execute(_ended(account_id, asked).order_by(_trade.closed_at, _trade.id))).all()
+    _check_one_way(account, asked, {row.strategy for row in ended})
     return Sample(
         account=account.id,
-        capital=account.initial_capital + await _earned_before(connection, account_id, asked.since),
+        capital=account.initial_capital + await _earned_before(connection, account, asked.since),
         closed=tuple(_closed(row) for row in ended if Outcome(row.outcome) not in NEVER_IN_MARKET),
         emitted=tuple(_decided(row) for row in ended),
         decided=await _read_decided(connection, account_id, asked) if with_decisions else (),
@@ -55,19 +58,22 @@ async def read_sample(
 
 
 async def read_judged(connection: AsyncConnection, account_id: str, asked: Asked) -> tuple[tuple[JudgedCase, ...], int]:
-    """The newest decisions whose trades were in the market, and the newest HOLDs, with what they followed from.
+    """The theories' newest decisions whose trades were in the market, and newest HOLDs, with what they followed from.
 
     The second is how many of them cannot be made again, because their readings were deleted after the retention time.
     """
     await find_account(connection, account_id)
-    in_market = _ended(account_id, asked).where(_trade.outcome.not_in([each.value for each in NEVER_IN_MARKET]))
+    in_market = _ended(account_id, asked).where(
+        _trade.outcome.not_in([each.value for each in NEVER_IN_MARKET]), OF_THEORIES
+    )
     newest = in_market.order_by(_trade.closed_at.desc(), _trade.id).limit(MOST_TRADES)
     results = {
         row.signal_id: (row.closed_at, float(from_units(row.pnl_units))) for row in await connection.execute(newest)
     }
     held = (
         select(_signal.id, _signal.timestamp)
-        .where(*_of_decisions(account_id, asked), _signal.direction == Direction.HOLD.value, _signal.as_of.is_not(None))
+        .where(*_of_decisions(account_id, asked), OF_THEORIES)
+        .where(_signal.direction == Direction.HOLD.value, _signal.as_of.is_not(None))
         .order_by(_signal.audit_seq.desc())
         .limit(MOST_HOLDS)
     )
@@ -97,6 +103,7 @@ async def _read_judged(
         case = read_case(texts["case"])[0]
     except UNREADABLE:  # of another version of the code, which alone could make the decision again
         return None
+    assert isinstance(case, Case)  # only decisions of the theories were looked for
     return JudgedCase(Judged(stored.signal, closed_at, pnl_usd), case)
 
 
@@ -149,11 +156,23 @@ def _within(column: Any, asked: Asked) -> list[ColumnElement[bool]]:  # Any: a c
     return begins if asked.until is None else [*begins, column < asked.until]
 
 
-async def _earned_before(connection: AsyncConnection, account_id: str, since: datetime | None) -> Decimal:
-    """What the account had earned when the days began, whatever the trades asked for."""
-    if since is None:
+def _check_one_way(account: Account, asked: Asked, strategies: set[str]) -> None:
+    """Strategies that compare took the same trade each: together these are copies, and no interval holds for them."""
+    grouping = asked.group_by if isinstance(asked, PerformanceRequest) else None
+    if account.book is Book.SHADOW and len(strategies) > 1 and grouping is not Grouping.STRATEGY:
+        detail = f"{account.id} holds the same trades by several strategies ({', '.join(sorted(strategies))}); "
+        apart = ", or tell them apart (`--by strategy`)" if isinstance(asked, PerformanceRequest) else ""
+        raise invalid("strategy", f"{detail}name one (`--strategy`){apart}")
+
+
+async def _earned_before(connection: AsyncConnection, account: Account, since: datetime | None) -> Decimal:
+    """What the account had earned when the days began, whatever the trades asked for.
+
+    Nothing, where trades compare: each is sized as if it were the account's first, and several took the same move.
+    """
+    if since is None or account.book is Book.SHADOW:
         return Decimal(0)
-    query = select(func.sum(_trade.pnl_units)).where(_trade.account_id == account_id, _trade.closed_at < since)
+    query = select(func.sum(_trade.pnl_units)).where(_trade.account_id == account.id, _trade.closed_at < since)
     return from_units(int((await connection.execute(query)).scalar_one() or 0))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, Identity, Integer, Table, Text
 
 from core.adapters.ledger.columns import Instant, LargeInteger, metadata
+from core.adapters.ledger.forecasts_schema import FORECAST_TABLES
 from core.adapters.ledger.idempotency_schema import idempotency_keys
 from core.adapters.ledger.risk_schema import RISK_TABLES
 from core.adapters.ledger.signals_schema import SIGNAL_TABLES
@@ -49,4 +50,4 @@ audit_head = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-TABLES = (runs, audit_log, audit_head, *RISK_TABLES, *SPEND_TABLES, idempotency_keys, *SIGNAL_TABLES)
+TABLES = (runs, audit_log, audit_head, *RISK_TABLES, *SPEND_TABLES, idempotency_keys, *SIGNAL_TABLES, *FORECAST_TABLES)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.signals_schema import signal_results, signals
 from core.confidence import Records, TierRecord
-from core.signal import Variant
+from core.signal import Strategy, Variant
 from core.trade import Book, Tier
 
 _column, _outcome = signals.c, signal_results.c.outcome
@@ -25,6 +25,7 @@ _RECORDS = (
         _column.tier.is_not(None),
         _column.book == Book.PRIMARY.value,
         _column.synthetic == bindparam("synthetic"),
+        _column.strategy == bindparam("strategy"),
         or_(_outcome == "win", _outcome == "loss"),
     )
     .group_by(_column.symbol, _column.signal_variant, _column.tier, _outcome)
@@ -32,14 +33,15 @@ _RECORDS = (
 
 
 async def read_records(
-    connection: AsyncConnection, symbols: Sequence[str], *, synthetic: bool
+    connection: AsyncConnection, symbols: Sequence[str], *, synthetic: bool, strategy: Strategy = Strategy.V7
 ) -> Mapping[str, Records]:
-    """How the published signals of these symbols ended, by symbol, variant and tier.
+    """How the published signals of these symbols and one strategy ended, by symbol, variant and tier.
 
     Break-evens count for neither side. The win rate that just pays is that of the mean win and the mean loss. What was
-    decided on invented prices says nothing about real ones, and the shadow book nothing about what was published.
+    decided on invented prices says nothing about real ones, the shadow book nothing about what was published, and no
+    strategy anything about another.
     """
-    asked = {"symbols": [*symbols], "synthetic": synthetic}
+    asked = {"symbols": [*symbols], "synthetic": synthetic, "strategy": strategy.value}
     told: dict[str, dict[tuple[Variant | None, Tier], dict[str, tuple[int, float]]]] = {each: {} for each in symbols}
     for symbol, variant, tier, ended, count, percent in await connection.execute(_RECORDS, asked):
         key = (None if variant is None else Variant(variant), Tier(tier))

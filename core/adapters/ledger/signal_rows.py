@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,6 +12,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from core.adapters.ledger.chain import canonical_json, instant_text
+from core.ensemble import Ensemble, Member
+from core.models.weighting import KINDS
 from core.money import decimal_text, round_up
 from core.signal import (
     Degradation,
@@ -53,6 +55,7 @@ ENUMS: Final[Mapping[str, type[Enum]]] = {
     "tier": Tier,
     "synthesis": Synthesis,
 }
+SEALED_WHERE_SET: Final = frozenset({"ensemble", "models"})  # columns that the first rows did not have
 DECIMALS: Final = ("entry", "stop_loss", "take_profit", "quantity", "lots", "risk_usd", "price")
 
 
@@ -73,6 +76,8 @@ def to_row(new: NewSignal, created_at: datetime) -> tuple[dict[str, Any], str]:
     row["snapshots"] = _json([list(each) for each in new.snapshots])
     row["idempotency_key"] = new.key
     row["created_at"] = created_at
+    row["ensemble"] = None if signal.ensemble is None else _write_ensemble(signal.ensemble)
+    row["models"] = " ".join(each.version for each in signal.versions if each.part in KINDS) or None
     return row, _detail(signal)
 
 
@@ -93,6 +98,7 @@ def from_row(row: Row, detail: str) -> StoredSignal:
         votes=tuple(Vote(*each) for each in found["votes"]),
         versions=tuple(Version(*each) for each in found["versions"]),
         timings_ms=found["timings_ms"],
+        ensemble=None if row["ensemble"] is None else _read_ensemble(row["ensemble"]),
     )
     references = tuple(SnapshotReference(*each) for each in json.loads(row["snapshots"]))
     return StoredSignal(row["audit_seq"], signal, row["created_at"], row["idempotency_key"], references)
@@ -104,6 +110,7 @@ def seal_row(row: Row, detail: str) -> str:
         name: instant_text(value, field=name) if isinstance(value, datetime) else value
         for name, value in row.items()
         if name not in {"executed", "executed_at", "audit_seq", "signal_type", "variant_key", "detail"}
+        and not (name in SEALED_WHERE_SET and value is None)
     }
     return sha256(canonical_json({**sealed, "detail": detail}, field="signal").encode("ascii")).hexdigest()
 
@@ -114,6 +121,17 @@ def _detail(signal: Signal) -> str:
     versions = [[each.part, each.version] for each in signal.versions]
     llm = None if signal.llm is None else asdict(signal.llm)
     return _json({"votes": votes, "versions": versions, "timings_ms": signal.timings_ms, "llm": llm})
+
+
+def _write_ensemble(ensemble: Ensemble) -> str:
+    """Its values and those of its members in the order of their fields: a row keeps some 200 bytes of it."""
+    members = [[getattr(each, field.name) for field in fields(Member)] for each in ensemble.members]
+    return _json([*(getattr(ensemble, field.name) for field in fields(Ensemble)[:-1]), members])
+
+
+def _read_ensemble(text: str) -> Ensemble:
+    probability, raw, calibrated, coverage, horizon, members = json.loads(text)
+    return Ensemble(probability, raw, calibrated, coverage, horizon, tuple(Member(*each) for each in members))
 
 
 def _json(value: object) -> str:

@@ -68,17 +68,22 @@ def encode_texts(texts: Mapping[str, str]) -> dict[str, bytes]:
     return {kind: text.encode("utf-8", "surrogatepass") for kind, text in texts.items()}
 
 
-async def insert_texts(
-    connection: AsyncConnection, seq: int, texts: Mapping[str, bytes], *, bases: Mapping[str, bytes], detail: bytes
-) -> None:
-    """Store the texts of a signal, each packed by the dictionary of its kind and the signal's own words."""
-    rows = []
+def text_rows(
+    seq: int, texts: Mapping[str, bytes], *, bases: Mapping[str, bytes], detail: bytes
+) -> list[dict[str, object]]:
+    """The texts of a signal in rows, each packed by the dictionary of its kind and the signal's own words."""
+    rows: list[dict[str, object]] = []
     for kind, text in texts.items():
         packed = pack(text, bases[kind], detail)
         for part, start in enumerate(range(0, len(packed), PART_BYTES)):
             sealed = _digest(packed, text) if part == 0 else None
             body = packed[start : start + PART_BYTES]
             rows.append({"signal_seq": seq, "kind": kind, "part": part, "sha256": sealed, "packed": body})
+    return rows
+
+
+async def insert_texts(connection: AsyncConnection, rows: Sequence[dict[str, object]]) -> None:
+    """Store texts, of one signal or of several."""
     if rows:
         await connection.execute(_INSERT, rows)
 

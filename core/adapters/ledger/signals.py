@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.audit import append_entry, lock_head
+from core.adapters.ledger.audit import append_events, lock_head
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.packing import pack, unpack
 from core.adapters.ledger.signal_rows import from_row, seal_row, to_row
 from core.adapters.ledger.signal_texts import (
     DETAIL,
+    Bases,
     day_of,
     encode_texts,
     insert_texts,
     name_base,
     read_bases,
     settle_bases,
+    text_rows,
 )
 from core.adapters.ledger.signals_schema import EMITTED, signals
 from core.errors import Code, CrpbotError
@@ -34,23 +36,18 @@ ACTION = "signal.store"
 ROWS_BETWEEN_LOOKS = 50  # rows turned into signals between two looks at the event loop: about 3 ms
 
 _column = signals.c
+_PLACE = (_column.symbol, _column.strategy, _column.variant_key)  # of a decision among those of an account and a slot
 # made once: SQLAlchemy takes longer to put such a statement together than the database to execute it
 _INSERT = insert(signals)
-_EXISTING = (
-    select(_column.audit_seq)
-    .where(
-        or_(
-            _column.id == bindparam("same_id"),
-            and_(
-                _column.account == bindparam("same_account"),
-                _column.symbol == bindparam("same_symbol"),
-                _column.slot == bindparam("same_slot"),
-                _column.strategy == bindparam("same_strategy"),
-                _column.variant_key == bindparam("same_variant"),
-            ),
-        )
+_EXISTING = select(_column.id, _column.account, _column.slot, *_PLACE).where(
+    or_(
+        _column.id.in_(bindparam("same_ids", expanding=True)),
+        and_(
+            _column.account == bindparam("same_account"),
+            _column.slot == bindparam("same_slot"),
+            _column.symbol.in_(bindparam("same_symbols", expanding=True)),
+        ),
     )
-    .limit(1)
 )
 _OF_SLOT = (
     select(signals)
@@ -66,25 +63,67 @@ async def store_signal(connection: AsyncConnection, new: NewSignal, *, created_a
     Takes the audit head, the last lock of all, before it looks for an existing row: from there on no other decision
     can come in between. `is_new` tells whether anything was written.
     """
-    signal = new.signal
+    return (await store_signals(connection, [new], created_at=created_at))[0]
+
+
+async def store_signals(
+    connection: AsyncConnection, news: Sequence[NewSignal], *, created_at: datetime
+) -> list[StoredSignal]:
+    """Store decisions of one account and slot (or none) at once, as if one by one: each with its own audit entry."""
     head = await lock_head(connection)
-    existing = await _find_existing(connection, signal)
-    if existing is not None:
-        return existing
-    await _refuse_second_emission(connection, signal)
-    row, detail = to_row(new, created_at)
-    texts = encode_texts(new.texts)
-    facts = {**new.facts, "sha256": seal_row(row, detail)}
-    entry = await append_entry(connection, AuditEvent(created_at, new.actor, ACTION, signal.id, facts), head=head)
-    day, blob = day_of(signal.timestamp), detail.encode()
-    names = {kind: name_base(kind, signal.symbol) for kind in texts}
-    bases = await settle_bases(connection, day, {DETAIL: blob, **{names[kind]: text for kind, text in texts.items()}})
-    await connection.execute(_INSERT, {**row, "audit_seq": entry.seq, "detail": pack(blob, bases[DETAIL, day])})
-    own = {kind: bases[name, day] for kind, name in names.items()}
-    await insert_texts(connection, entry.seq, texts, bases=own, detail=blob)
+    existing = await _find_existing(connection, [new.signal for new in news])
+    fresh = [new for new in news if new.signal.id not in existing]
+    for new in fresh:
+        await _refuse_second_emission(connection, new.signal)
+    rows = [_Row(new, *to_row(new, created_at)) for new in fresh]
+    entries = await append_events(connection, [each.event(created_at) for each in rows], head=head)
+    await _insert(connection, rows, [entry.seq for entry in entries])
+    stored = dict(existing)
+    for new, entry in zip(fresh, entries, strict=True):
+        stored[new.signal.id] = StoredSignal(entry.seq, new.signal, created_at, new.key, new.snapshots, is_new=True)
+    return [stored[new.signal.id] for new in news]
+
+
+class _Row(NamedTuple):
+    """A decision that is about to be stored: its columns, and the text of its detail."""
+
+    new: NewSignal
+    columns: dict[str, Any]  # Any: columns of many types
+    detail: str
+
+    def event(self, at: datetime) -> AuditEvent:
+        """What the audit chain says of it."""
+        facts = {**self.new.facts, "sha256": seal_row(self.columns, self.detail)}
+        return AuditEvent(at, self.new.actor, ACTION, self.new.signal.id, facts)
+
+
+async def _insert(connection: AsyncConnection, rows: Sequence[_Row], numbers: Sequence[int]) -> None:
+    """The rows under their numbers of the audit log, then their texts. The first text of a day is its dictionary."""
+    if not rows:
+        return
+    wanted: dict[str, dict[str, bytes]] = {}
+    packed: list[tuple[int, _Row, dict[str, bytes]]] = []
+    for number, each in zip(numbers, rows, strict=True):
+        texts, signal = encode_texts(each.new.texts), each.new.signal
+        of_day = wanted.setdefault(day_of(signal.timestamp), {})
+        of_day.setdefault(DETAIL, each.detail.encode())
+        for kind, body in texts.items():
+            of_day.setdefault(name_base(kind, signal.symbol), body)
+        packed.append((number, each, texts))
+    bases: Bases = {}
+    for day, firsts in wanted.items():
+        bases |= await settle_bases(connection, day, firsts)
+    values, stored_texts = [], []
+    for number, each, texts in packed:
+        signal, blob = each.new.signal, each.detail.encode()
+        day = day_of(signal.timestamp)
+        values.append({**each.columns, "audit_seq": number, "detail": pack(blob, bases[DETAIL, day])})
+        own = {kind: bases[name_base(kind, signal.symbol), day] for kind in texts}
+        stored_texts += text_rows(number, texts, bases=own, detail=blob)
+    await connection.execute(_INSERT, values)
+    await insert_texts(connection, stored_texts)
     if connection.dialect.name != "sqlite":
         await connection.execute(select(func.pg_notify(CHANNEL, "")))
-    return StoredSignal(entry.seq, signal, created_at, new.key, new.snapshots, is_new=True)
 
 
 async def find_signal(connection: AsyncConnection, signal_id: str) -> StoredSignal | None:
@@ -184,12 +223,15 @@ def _conditions(wanted: SignalFilter) -> list[ColumnElement[bool]]:
         _column.tier: wanted.tier and wanted.tier.value,
         _column.book: wanted.book and wanted.book.value,
         _column.account: wanted.account,
+        _column.strategy: wanted.strategy and wanted.strategy.value,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in asked.items() if value is not None]
     if wanted.since is not None:
         conditions.append(_column.timestamp >= wanted.since)
     if wanted.until is not None:
         conditions.append(_column.timestamp < wanted.until)
+    if wanted.model is not None:
+        conditions.append((" " + _column.models + " ").contains(f" {wanted.model} ", autoescape=True))
     return conditions
 
 
@@ -211,23 +253,34 @@ async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> 
     return found[0] if found else None
 
 
-async def _find_existing(connection: AsyncConnection, signal: Signal) -> StoredSignal | None:
-    """By its id, and where it has a slot also by that: of nearly every decision there is none, which costs one look."""
-    same = {
-        "same_id": signal.id,
-        "same_account": signal.account,
-        "same_symbol": signal.symbol,
-        "same_slot": signal.slot,
-        "same_strategy": signal.strategy.value,
-        "same_variant": "" if signal.variant is None else signal.variant.value,
+async def _find_existing(connection: AsyncConnection, news: Sequence[Signal]) -> dict[str, StoredSignal]:
+    """What is there already in the stead of these, by their ids: found by id, and where it has a slot also by that.
+
+    Of nearly every decision there is none, which costs one look for all of them.
+    """
+    asked = {
+        "same_ids": [each.id for each in news],
+        "same_account": news[0].account,
+        "same_slot": news[0].slot,
+        "same_symbols": sorted({each.symbol for each in news}),
     }
-    if (await connection.execute(_EXISTING, same)).first() is None:
-        return None
-    found = _column.id == signal.id
-    if signal.slot is not None:
-        slot = _same_slot(signal.account, signal.symbol, signal.slot, strategy=signal.strategy, variant=signal.variant)
-        found = or_(found, slot)
-    return await _find(connection, found)
+    there = (await connection.execute(_EXISTING, asked)).all() if news else []
+    if not there:
+        return {}
+    ids = {row.id for row in there}
+    same = (news[0].account, news[0].slot)
+    places = {
+        (row.symbol, row.strategy, row.variant_key): row.id
+        for row in there
+        if row.slot is not None and (row.account, row.slot) == same
+    }
+    kept = await find_signals(connection, [*ids])
+    stands = {each.id: each.id if each.id in ids else places.get(_place(each)) for each in news}
+    return {own: kept[other] for own, other in stands.items() if other is not None}
+
+
+def _place(signal: Signal) -> tuple[str, str, str]:
+    return signal.symbol, signal.strategy.value, "" if signal.variant is None else signal.variant.value
 
 
 async def _refuse_second_emission(connection: AsyncConnection, signal: Signal) -> None:

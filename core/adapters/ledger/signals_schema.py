@@ -81,6 +81,8 @@ signals = Table(
     Column("snapshots", Text, nullable=False),
     Column("detail", LargeBinary, nullable=False),  # votes, versions, timings, use of the model
     Column("created_at", Instant, nullable=False),
+    Column("ensemble", Text),
+    Column("models", Text),  # the versions that had a part, with a space between them
     UniqueConstraint("id"),
     UniqueConstraint("account", "symbol", "slot", "strategy", "variant_key"),
     CheckConstraint("direction IN ('BUY', 'SELL', 'HOLD')", name="direction"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from core.adapters.ledger.forecast_scores import ForecastScores
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.results import find_account, read_judged, read_sample
+from core.forecast_score import LiveScore, Scope
 from core.performance.question import MeasureRequest, PerformanceRequest
 from core.performance.report import (
     Calibration,
@@ -62,6 +64,10 @@ class LedgerStatistics:
             capital = (await find_account(connection, account)).initial_capital
             judged, _ = await read_judged(connection, account, MeasureRequest(until=at))
         return evaluate_theories(account, capital, judged, at)
+
+    async def live_score(self, scope: Scope, champion: str | None) -> LiveScore:
+        """What a model's live forecasts were worth."""
+        return await ForecastScores(self.ledger).score(scope, champion)
 
 
 def named(account: str | None) -> str:

@@ -122,6 +122,7 @@ class LoopbackServer:
         return True
 
     async def _lose(self, writer: asyncio.StreamWriter, answer: Answer) -> bool:
+        """Answer wrongly; True where HTTP is whole, so that the next question finds the connection open."""
         body, zipped = answer.body, {**JSON_TYPE, "Content-Encoding": "gzip"}
         match answer.wire:
             case Wire.HANG:
@@ -138,11 +139,14 @@ class LoopbackServer:
                 await writer.drain()
             case Wire.TRUNCATED_JSON:
                 await self._send(writer, answer._replace(body=body[: len(body) // 2]))
+                return True
             case Wire.TRUNCATED_GZIP:
                 packed = gzip.compress(body)
                 await self._send(writer, Answer(200, packed[: len(packed) // 2], zipped))
+                return True
             case Wire.BOMB:
                 await self._send(writer, Answer(200, pack_bomb(), zipped))
+                return True
             case Wire.HUGE:
                 await self._begin(writer, 200, {**JSON_TYPE, "Transfer-Encoding": "chunked"})
                 for _ in range(HUGE_BYTES // 65_536):

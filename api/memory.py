@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from api.body import adapter
-from core.signal_reader import SignalReader
-from core.signal_requests import GenerateSignalsRequest, GenerateSignalsResponse
+from core.signals.reader import SignalReader
+from core.signals.requests import GenerateSignalsRequest, GenerateSignalsResponse
 
 
 @dataclass(frozen=True, slots=True)

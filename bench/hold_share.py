@@ -18,10 +18,10 @@ import numpy as np
 from core.adapters.synthetic import SyntheticMarket
 from core.analysis import Reading
 from core.analyzers import discover, evaluate
+from core.deciding.synthesis import EQUAL_WEIGHT, Rule, Weighing, weigh
 from core.fitted import Shelf
 from core.fitting import HISTORY_CANDLES, Task, bind, choose_learners, learn
 from core.market import Candles, cut_windows, milliseconds
-from core.synthesis import EQUAL_WEIGHT, Rule, Weighing, weigh
 
 SEED = 7
 SYMBOLS = ("BTC-USD", "SOL-USD", "DOGE-USD")

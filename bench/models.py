@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from bench.figures import Figure, Goal, at_most, print_figures, ratio, write_figures
-from core.lineup import CANDLES
+from core.forecasts.lineup import CANDLES
 from core.market import SYMBOLS, Windows, stack_windows
 from core.models import lstm, policy, transformer
 from core.models.manifest import Kind, Manifest

@@ -124,7 +124,7 @@ async def _time_question() -> Figure:
     from core.adapters.chat_answer import read_completion
     from core.adapters.chat_http import ChatHttp, ChatOptions
     from core.adapters.exchange_http import Surroundings
-    from core.llm import Prompt
+    from core.llm.asking import Prompt
 
     http = ChatHttp(ChatOptions("http://127.0.0.1:9", "a model"), Surroundings())
     prompt = Prompt("json " * 400, "x" * 4_000)

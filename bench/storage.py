@@ -25,20 +25,20 @@ from core.adapters.ledger.signals import store_signal
 from core.adapters.synthetic import SyntheticMarket
 from core.analysis import AnalyzeRequest
 from core.analyzers import choose
-from core.case_file import write_case
-from core.confidence import Threshold
-from core.consultation import Consultation
-from core.decision import Case, decide
+from core.deciding.confidence import Threshold
+from core.deciding.consultation import Consultation
+from core.deciding.decision import Case, decide
+from core.deciding.levels import measure
+from core.deciding.synthesis import EQUAL
 from core.desk import Defaults, Desk
-from core.draft import Frame, draft
-from core.levels import measure
+from core.llm.prompt import Question, hash_prompt, write_prompt
 from core.market import SYMBOLS
 from core.panel import LocalAnalysts
-from core.prompt import Question, hash_prompt, write_prompt
 from core.signal import LlmUse, Mode, RuntimeMode, Synthesis, Unasked, Variant, Verdict, Version
-from core.signal_ports import Study
-from core.signal_store import NewSignal, SnapshotReference
-from core.synthesis import EQUAL
+from core.signals.case_file import write_case
+from core.signals.draft import Frame, draft
+from core.signals.ports import Study
+from core.signals.store import NewSignal, SnapshotReference
 from core.trade import Book
 
 START = datetime(2026, 11, 20, tzinfo=UTC)

@@ -17,18 +17,18 @@ from core.adapters.fits import FitFolder
 from core.adapters.synthetic import SyntheticMarket
 from core.analysis import Analysis, Reading
 from core.analyzers import discover, evaluate
-from core.confidence import profile_threshold
+from core.deciding.confidence import profile_threshold
+from core.deciding.levels import measure
+from core.deciding.synthesis import weigh
+from core.deciding.verdicts import change_24h_percent
 from core.fitted import Library
-from core.levels import measure
-from core.llm import Prompt
-from core.llm_price import Price, Usage
+from core.llm.asking import Prompt
+from core.llm.price import Price, Usage
+from core.llm.prompt import Question, write_prompt
 from core.market import SYMBOLS, Candles, instant, interval_seconds, milliseconds, stack_windows
 from core.money import from_units
-from core.prompt import Question, write_prompt
-from core.settings import Settings
+from core.settings.declared import Settings
 from core.signal import Mode
-from core.synthesis import weigh
-from core.verdicts import change_24h_percent
 
 BYTES_PER_TOKEN: Final = 3  # of numbers and plain words; DeepSeek says 0.3 tokens a character
 FRAME_TOKENS: Final = 8  # around two messages

@@ -21,7 +21,7 @@ from core.adapters.raw_file import Title, read_title
 from core.errors import Code, CrpbotError, invalid
 from core.gate import MAX_FILLED, RawCandles, admit
 from core.market import INTERVAL_SECONDS, SYMBOLS, Candles, Floats, Instants, interval_seconds, parse_symbol
-from core.settings import Settings
+from core.settings.declared import Settings
 
 RAW_FOLDER: Final = Path("data/raw")
 FEATURES_FOLDER: Final = Path("data/features")

@@ -11,7 +11,7 @@ from cli.render import format_range
 from core import features
 from core.analyzers import Analyzer, code_hash, discover
 from core.gate.rules import RULES
-from core.settings_view import render_env_example, render_settings_page
+from core.settings.view import render_env_example, render_settings_page
 
 ROOT: Final = Path(__file__).parent.parent
 MEASURED: Final = ROOT / "docs" / "measured"

@@ -22,8 +22,8 @@ from cli.machine import (
     nearest_existing,
 )
 from core.errors import CrpbotError
-from core.settings import Settings
-from core.settings_values import mask_database_url
+from core.settings.declared import Settings
+from core.settings.values import mask_database_url
 from serving.configuration import load
 from serving.preflight import wanted_ports
 from serving.probe import server_url

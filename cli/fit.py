@@ -12,10 +12,10 @@ from typing import Any
 from cli.fit_weights import WEIGHT_CANDLES, Place, learn_rule
 from cli.fitting import Line, Tell, problem_of, read_histories, work
 from core.adapters.fits import load_fits, save_fit
+from core.deciding.weights import NAME
 from core.errors import unknown
 from core.fitting import HISTORY_CANDLES, Learned, Task, bind, choose_learners, learn
 from core.market import SYMBOLS, Candles, interval_seconds, parse_symbol
-from core.weights import NAME
 
 
 @dataclass(frozen=True, slots=True)

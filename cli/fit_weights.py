@@ -11,10 +11,10 @@ from typing import Final
 
 from cli.fitting import Line, Tell, problem_of, read_histories, work
 from core.adapters.fits import save_fit
+from core.deciding.weights import NAME, Past, bind_weights, fit_weights, look_back
 from core.errors import CrpbotError
 from core.market import Candles
 from core.ports import Market
-from core.weights import NAME, Past, bind_weights, fit_weights, look_back
 
 # Seven weeks of 5-minute candles. The theories that learn take the first half; the second gives 540 windows a symbol,
 # enough that a gain in log loss of a thousandth stands out from chance where ten symbols are pooled.

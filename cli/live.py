@@ -22,7 +22,7 @@ from core.errors import CrpbotError
 from core.market import SYMBOLS, instant
 from core.ports import Told
 from core.risk.account import Quote
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.configuration import load
 from serving.sources import build_coinbase, build_coingecko
 

@@ -150,7 +150,7 @@ def show_config(as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from cli.render import print_settings
-    from core.settings_view import describe
+    from core.settings.view import describe
     from serving.configuration import load
 
     loaded = load()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.adapters.ledger.ledger import Ledger
     from core.adapters.ledger.signal_reads import Signals
     from core.fitted import Shelf
-    from core.replay_decision import Machine, Replayed
+    from core.replaying.decision import Machine, Replayed
 
 Json = dict[str, Any]  # Any: decoded JSON
 
@@ -68,8 +68,8 @@ async def _replay_batch(
     signals: Signals, shelf: Shelf, machine: Machine, wanted: list[tuple[int, str, str]]
 ) -> list[Replayed]:
     from core.errors import Code, CrpbotError
-    from core.replay_decision import Replayed
-    from core.replay_readings import replay
+    from core.replaying.decision import Replayed
+    from core.replaying.readings import replay
 
     found: dict[str, Replayed] = {}
     wholes = []
@@ -89,7 +89,7 @@ async def _replay(signal_id: str | None, tell: Tell) -> list[Replayed]:
     from core.adapters.fits import FitFolder
     from core.adapters.ledger.signal_reads import Signals
     from core.adapters.numerics import numerics_fingerprint
-    from core.replay_decision import Machine
+    from core.replaying.decision import Machine
     from serving.app import fit_folder
     from serving.configuration import load
 
@@ -106,8 +106,8 @@ async def _explain(signal_id: str) -> Json:
     from core.adapters.ledger.signal_reads import Signals
     from core.canonical import write_canonical
     from core.risk.account import Moment
-    from core.signal_reader import SignalReader
-    from core.signal_requests import ExplainSignalRequest, GetSignalRequest
+    from core.signals.reader import SignalReader
+    from core.signals.requests import ExplainSignalRequest, GetSignalRequest
 
     ledger = await _open()
     try:

@@ -19,7 +19,7 @@ from client.scheduler import Plan, Scheduler, Surroundings, may_pass
 from client.sdk import ApiError, Client
 from core.errors import Code, CrpbotError, invalid
 from core.market import interval_seconds
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.configuration import load
 from serving.probe import server_url
 

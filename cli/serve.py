@@ -17,8 +17,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from cli.render import analysis_table, console
-from core.settings import Settings
-from core.settings_values import mask_database_url
+from core.settings.declared import Settings
+from core.settings.values import mask_database_url
 from serving.configuration import load
 from serving.probe import server_url
 from serving.session import token_file

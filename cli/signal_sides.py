@@ -102,7 +102,7 @@ def _notes(found: Sequence[Sides], unstaffed: frozenset[str]) -> list[str]:
         notes.append("- was not compared: nothing was read, no model was promoted, or comparing is switched off")
     lacking = list(dict.fromkeys(symbol for symbol, cell in cells if "no model" in cell))
     if lacking:
-        from core.lineup import remedy
+        from core.forecasts.lineup import remedy
 
         rest = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         notes.append(f"no model: none is promoted for {lacking[0]}{rest}")

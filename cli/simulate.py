@@ -37,16 +37,16 @@ from core.fitting import HISTORY_CANDLES, Task, bind, learn
 from core.keeper import Keeper
 from core.market import Candles, Windows, interval_seconds, milliseconds, parse_symbol
 from core.panel import compute
+from core.paper.desk import TradeFilter
 from core.paper.trade import PaperTrade, rebuild
-from core.paper_desk import TradeFilter
 from core.performance.question import MeasureRequest
 from core.performance.theories import ContributionReport
 from core.risk.pack import discover_packs
-from core.settings import Settings
+from core.settings.declared import Settings
 from core.signal import Mode, Signal
-from core.signal_desk import SignalDesk
-from core.simulation import BatchedAnalysts, Course, TurnedClock, walk
-from core.simulation_findings import Diary, Findings, Week, conclude, end_week
+from core.signals.desk import SignalDesk
+from core.simulating.course import BatchedAnalysts, Course, TurnedClock, walk
+from core.simulating.findings import Diary, Findings, Week, conclude, end_week
 
 ACCOUNT: Final = "paper"
 LEDGER: Final = "simulation.db"

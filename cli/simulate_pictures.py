@@ -9,7 +9,7 @@ from cli.result_pictures import draw_balance, draw_calibration
 from core.market import COLUMNS, Candles, interval_seconds, milliseconds
 from core.picture import BOTTOM, FAINT, TOP, Panel, frame, scale, tick
 from core.risk.booking import Outcome
-from core.simulation_findings import Findings
+from core.simulating.findings import Findings
 from core.trade import Direction
 
 

@@ -17,7 +17,7 @@ from cli.simulate_pictures import draw_confidence, draw_equity, draw_holds, draw
 from core.performance.better import Finding
 from core.performance.sample import Estimate
 from core.performance.theories import ContributionReport
-from core.simulation_findings import Findings
+from core.simulating.findings import Findings
 
 REPORT: Final = "report.html"
 TRADES: Final = "trades.csv"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from core.confidence import FLOORS
+from core.deciding.confidence import FLOORS
 from core.paper.costs import costs_of
 from core.risk.pack import DEFAULT_PACK, find_pack
 from core.trade import Tier

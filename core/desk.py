@@ -11,16 +11,16 @@ from datetime import datetime
 from core.analysis import AnalyzeRequest, AnalyzeResponse, Findings, ListTheoriesResponse, RefusedSymbol
 from core.analyzers import choose, discover
 from core.asked_windows import check_amount, check_window, read_symbols
-from core.confidence import pool, to_columns
 from core.context import join_facts
+from core.deciding.confidence import pool, to_columns
 from core.ensemble import Outlook
 from core.errors import Code, CrpbotError, join_errors
-from core.foresight import Foreseen, foresee, share_of
-from core.lineup import Lineup
+from core.forecasts.foresight import Foreseen, foresee, share_of
+from core.forecasts.lineup import Lineup
 from core.market import REQUEST_SOURCE, Windows, interval_seconds, parse_symbol, stack_windows
 from core.panel import less_margin
 from core.ports import Analysts, Contexts, Forecasters, Market, TradeRecords
-from core.signal_ports import Study
+from core.signals.ports import Study
 from core.subject import Subject, describe, own_subjects, told_subjects
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from core.analysis import Findings
-from core.confidence import Records
 from core.context import Facts
+from core.deciding.confidence import Records
 from core.ensemble import Outlook
 from core.errors import CrpbotError
-from core.lineup import Lineup
+from core.forecasts.lineup import Lineup
 from core.market import Candles, Windows
 from core.risk.account import Quote
 from core.risk.size import Step

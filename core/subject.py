@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from core.analysis import Analysis, AnalyzeRequest, Findings, RefusedSymbol
 from core.asked_windows import MIN_WINDOW
-from core.confidence import Records
+from core.deciding.confidence import Records
 from core.errors import CrpbotError, invalid
 from core.market import REQUEST_SOURCE, Candles, instant
 from core.own_candles import read_ccxt, read_columns

@@ -26,8 +26,8 @@ from core.desk import Defaults, Desk
 from core.errors import CrpbotError
 from core.panel import LocalAnalysts, warm_up
 from core.ports import Analysts, Contexts, Forecasters, TradeRecords
-from core.settings import Settings
-from core.settings_view import fingerprint, masked
+from core.settings.declared import Settings
+from core.settings.view import fingerprint, masked
 from serving.analysts import samples
 from serving.configuration import load
 from serving.ensemble import build_models, model_url

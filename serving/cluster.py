@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from core.settings import Ray
+from core.settings.declared import Ray
 from serving.children import ended_well, failure, log_file, spawn
 from serving.processes import Process
 from serving.ray_head import RayHead

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.children import last_line, log_file, spawn
 from serving.probe import server_url
 from serving.restarts import Restarts

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.settings_sources import Loaded, load_settings
+from core.settings.sources import Loaded, load_settings
 
 
 def load(overrides: Mapping[str, str] | None = None) -> Loaded:

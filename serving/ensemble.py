@@ -11,7 +11,7 @@ from core.adapters.model_folder import ModelFolder
 from core.adapters.places import open_files
 from core.bucket import is_bucket
 from core.models.weighting import KINDS
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.forecasters import GroupForecasters, ModelGroup, prepare_groups
 from serving.groups import load_model_groups
 from serving.handles import GroupCaller

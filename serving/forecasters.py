@@ -14,10 +14,10 @@ from typing import Final, NamedTuple, Protocol
 from core.analysis import Findings
 from core.ensemble import Outlook
 from core.errors import CrpbotError
-from core.lineup import Lineup, read_outlook
+from core.forecasts.lineup import Lineup, read_outlook
+from core.forecasts.seating import Problems
 from core.market import Windows, instant
 from core.panel import absent, less_margin, merge
-from core.seating import Problems
 
 logger = logging.getLogger(__name__)
 

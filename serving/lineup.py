@@ -18,10 +18,10 @@ from typing import Final, NoReturn, Protocol
 
 from core.ensemble import Line
 from core.errors import CrpbotError
-from core.lineup import Lineup
+from core.forecasts.lineup import Lineup
+from core.forecasts.seating import Problems, Wish, decide_now, dismiss, fill
 from core.models.store import Entry, Slot
 from core.models.weighting import USUAL, Weights
-from core.seating import Problems, Wish, decide_now, dismiss, fill
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from core.adapters.model_folder import ModelFolder
 from core.adapters.model_reports import ModelReports
 from core.adapters.places import open_files
 from core.desk import Desk
-from core.forecast_desk import ForecastDesk
-from core.model_desk import ModelDesk
+from core.forecasts.desk import ModelDesk
+from core.forecasts.keeping import ForecastDesk
 from core.ports import Market
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.ensemble import model_url
 from serving.workroom import Workroom
 

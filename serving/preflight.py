@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from core.errors import Code, CrpbotError
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.processes import Process, bind_problem, command_line, identify, kill_until_gone, listeners
 from serving.session import forget_session, read_session
 

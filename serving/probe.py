@@ -8,7 +8,7 @@ import urllib.request
 from http.client import HTTPException
 from typing import Final
 
-from core.settings import Settings
+from core.settings.declared import Settings
 
 PROBE_SECONDS: Final = 2.0
 # a proxy meant for the internet is not asked about our own machine

@@ -26,14 +26,14 @@ from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.theory_figures import StoredFigures
 from core.desk import Desk
 from core.fitted import Library
-from core.forecast_desk import NotedStudies
+from core.forecasts.keeping import NotedStudies
 from core.keeper import Keeper
-from core.paper_desk import PaperDesk
-from core.performance_desk import PerformanceDesk
+from core.paper.desk import PaperDesk
+from core.performance.desk import PerformanceDesk
 from core.risk.pack import discover_packs
-from core.settings import Settings
-from core.signal_desk import SignalDesk
-from core.signal_reader import SignalReader
+from core.settings.declared import Settings
+from core.signals.desk import SignalDesk
+from core.signals.reader import SignalReader
 from serving.model_desk import build_forecast_desk, build_model_desk
 from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
 from serving.signals import (

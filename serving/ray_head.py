@@ -18,7 +18,7 @@ from typing import IO, Final
 
 from core.bucket import SCHEME
 from core.errors import Code, CrpbotError
-from core.settings_catalogue import catalogue
+from core.settings.catalogue import catalogue
 from serving.processes import Process, descendants, die_with_parent, free_ports, kill, kill_until_gone
 from serving.ray_private import ENVIRONMENT
 from serving.session import kernel_folder, token_file

@@ -16,7 +16,7 @@ from core.risk.account import Clock, KillSwitch, Moment
 from core.risk.desk import House, RiskDesk
 from core.risk.limits import Limits
 from core.risk.pack import discover_packs
-from core.settings import Settings
+from core.settings.declared import Settings
 
 
 def steady_clock(settings: Settings, *, newest_ms: int = 0) -> Clock:

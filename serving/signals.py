@@ -16,15 +16,15 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.spend import Spend
 from core.adapters.numerics import numerics_fingerprint
+from core.deciding.verdicts import Habits, Verdicts
 from core.fitted import Library
 from core.keeper import Chore
 from core.ports import Market
 from core.risk.account import Moment
-from core.settings import Settings
-from core.settings_view import secret_values
+from core.settings.declared import Settings
+from core.settings.view import secret_values
 from core.signal import Mode, RuntimeMode, Strategy, Version
-from core.signal_desk import Station
-from core.verdicts import Habits, Verdicts
+from core.signals.desk import Station
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.errors import Code, CrpbotError
 from core.market import instant
 from core.ports import Exchange
-from core.settings import Settings
+from core.settings.declared import Settings
 
 if TYPE_CHECKING:
     from core.adapters.coinbase import CoinbaseMarket

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from core.errors import Code, CrpbotError
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.children import ended_well, failure, last_line, log_file, spawn
 from serving.cluster import Cluster
 from serving.companion import scheduler

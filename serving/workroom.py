@@ -19,11 +19,11 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.statistics import LedgerStatistics
 from core.errors import Code, CrpbotError, Violation
-from core.forecast_score import LiveScore, Scope
+from core.forecasts.score import LiveScore, Scope
 from core.performance.question import MeasureRequest, PerformanceRequest
 from core.performance.report import Calibration, EquityCurve, PerformanceReport
+from core.performance.review import Review
 from core.performance.theories import ContributionReport, TheoryPerformance
-from core.review import Review
 from serving.processes import die_with_parent
 
 NICENESS: Final = 10  # on two cores a kill call must not wait for a bootstrap

@@ -14,7 +14,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from api.body import adapter
-from core.llm import SpendStatus
+from core.llm.asking import SpendStatus
 from core.risk.report import Window
 from core.signal import (
     LlmUse,

@@ -9,8 +9,8 @@ import pytest
 from api.errors import TABLE
 from api.operation import LARGE_BYTES, MAX_TIMEOUT_SECONDS, SMALL_BYTES, Operation
 from core.errors import Code
-from core.signal_question import MAX_SYMBOLS, OLDEST_SLOT
-from core.signal_reader import MAX_PAGE, PAGE
+from core.signals.question import MAX_SYMBOLS, OLDEST_SLOT
+from core.signals.reader import MAX_PAGE, PAGE
 from tests.documents import ROOT
 from tests.operations import OPERATIONS
 

@@ -34,7 +34,7 @@ HOME_OF = {
     "torch": ("core/models/", "training/"),
     "pyarrow": ("core/adapters/",),
     "cryptography": ("core/adapters/",),
-    "dotenv": ("core/settings_sources.py",),
+    "dotenv": ("core/settings/sources.py",),
     "pydantic": ("core/settings", "api/", "serving/"),
     "typer": ("cli/",),
     "rich": ("cli/",),

@@ -8,9 +8,9 @@ from decimal import Decimal
 from rich.console import Console
 
 from cli.signal_blocks import signal_block
-from core.case_file import read_case
-from core.explain import explain
+from core.explaining.explain import explain
 from core.risk.pack import find_pack
+from core.signals.case_file import read_case
 from tests.core.risk_facts import CAPITAL, TODAY, YESTERDAY, facts, judged, trade
 from tests.documents import ROOT, code_blocks
 

@@ -32,7 +32,7 @@ from api.gateway import Address, Gateway
 from api.metrics import Metrics
 from api.operations import analysis_operations
 from api.readiness import Readiness
-from core.settings_sources import load_settings
+from core.settings.sources import load_settings
 from pathlib import Path
 from serving.app import build_local_desk
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from core.ensemble_decision import CEILING, MODELS_SILENT, NAMES, NO_MODEL
+from core.deciding.ensemble_decision import CEILING, MODELS_SILENT, NAMES, NO_MODEL
+from core.deciding.vote import NO_SIDE, Side, decide_vote, miss_side
 from core.models.weighting import KINDS, USUAL
 from core.signal import Strategy
-from core.vote import NO_SIDE, Side, decide_vote, miss_side
 from tests.core.ensemble_cases import a_side, a_vote_case
 from tests.documents import ROOT
 

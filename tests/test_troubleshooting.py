@@ -9,8 +9,8 @@ from functools import cache
 import pytest
 
 from core.adapters.chat_answer import REASONS_BY_STATUS
-from core.llm import FailureReason
-from core.settings_catalogue import catalogue
+from core.llm.asking import FailureReason
+from core.settings.catalogue import catalogue
 from tests.documents import ROOT
 from tests.test_cli_document import find
 

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from core.decision import tell_apart
+from core.deciding.decision import tell_apart
 from core.ensemble import DECIMALS
 from core.errors import Code, CrpbotError
 from core.market import Floats, Instants, instant, milliseconds

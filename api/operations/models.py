@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from api.operation import MAX_TIMEOUT_SECONDS, Call, Operation
-from core.model_desk import ModelDesk
-from core.model_requests import (
+from core.forecasts.desk import ModelDesk
+from core.forecasts.requests import (
     ForecastRequest,
     ForecastResponse,
     GetModelReportRequest,

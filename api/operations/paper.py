@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from api.operation import Call, Operation
-from core.paper_desk import PaperDesk
-from core.paper_requests import (
+from core.paper.desk import PaperDesk
+from core.paper.requests import (
     CancelPaperTradeRequest,
     ClosePaperTradeRequest,
     GetPaperTradeRequest,

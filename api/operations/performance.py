@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.operation import MAX_TIMEOUT_SECONDS, Call, Operation
+from core.performance.desk import PerformanceDesk
 from core.performance.question import (
     EvaluateTheoriesRequest,
     ListTheoryPerformanceRequest,
@@ -10,9 +11,8 @@ from core.performance.question import (
     PerformanceRequest,
 )
 from core.performance.report import Calibration, EquityCurve, PerformanceReport
+from core.performance.review import Review
 from core.performance.theories import ContributionReport, ListTheoryPerformanceResponse
-from core.performance_desk import PerformanceDesk
-from core.review import Review
 
 SERVICE = "PerformanceService"
 THEORIES = "/v1/performance/theories"

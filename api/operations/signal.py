@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 
 from api.memory import signal_ids
 from api.operation import MAX_TIMEOUT_SECONDS, Call, Operation
-from core.explanation import Explanation
-from core.llm import SpendStatus
+from core.explaining.explanation import Explanation
+from core.llm.asking import SpendStatus
 from core.signal import Signal
-from core.signal_desk import SignalDesk
-from core.signal_reader import SignalReader
-from core.signal_requests import (
+from core.signals.desk import SignalDesk
+from core.signals.reader import SignalReader
+from core.signals.requests import (
     ExplainSignalRequest,
     GenerateSignalsRequest,
     GenerateSignalsResponse,

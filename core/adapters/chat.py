@@ -23,7 +23,7 @@ from core.adapters.chat_models import ModelCheck, check_model
 from core.adapters.chat_prices import require_price
 from core.adapters.chat_purse import Bill, Purse
 from core.adapters.exchange_http import Surroundings
-from core.llm import (
+from core.llm.asking import (
     ACCOUNT_TROUBLE,
     ANSWERED,
     ATTEMPTS,
@@ -36,9 +36,9 @@ from core.llm import (
     Reply,
     SpendLabel,
 )
-from core.llm_price import PriceBook
+from core.llm.price import PriceBook
+from core.llm.redaction import Redactor
 from core.money import from_units
-from core.redaction import Redactor
 from core.risk.account import Moment
 
 logger = logging.getLogger(__name__)

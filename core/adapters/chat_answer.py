@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from core.llm import FailureReason
-from core.llm_price import Usage, is_plausible
+from core.llm.asking import FailureReason
+from core.llm.price import Usage, is_plausible
 from core.strictjson import Json, parse_object
 
 MOST_CHARACTERS: Final = 65_536  # of a reply; a verdict has a hundredth of it

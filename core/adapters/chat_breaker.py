@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from core.llm import ACCOUNT_TROUBLE, SERVER_TROUBLE, FailureReason
+from core.llm.asking import ACCOUNT_TROUBLE, SERVER_TROUBLE, FailureReason
 
 FAILURES_IN_A_ROW: Final = 5
 PAUSE_SECONDS: Final = 120.0

@@ -19,8 +19,8 @@ from core.adapters.chat_answer import Completion, Mishap, read_completion, read_
 from core.adapters.exchange_answer import Trouble, read_body, retry_after
 from core.adapters.exchange_http import Surroundings, is_loopback, trusted_certificates
 from core.errors import Code, CrpbotError, invalid
-from core.llm import FailureReason, Prompt
-from core.settings import Llm
+from core.llm.asking import FailureReason, Prompt
+from core.settings.declared import Llm
 
 BODY_BYTES: Final = 2_000_000
 CONNECT_SECONDS: Final = 5.0

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import Code, CrpbotError
-from core.llm_price import PeakHours, Price, PriceBook, Tariff
+from core.llm.price import PeakHours, Price, PriceBook, Tariff
 from core.money import round_up
 
-SHIPPED: Final = Path(__file__).parents[1] / "llm_prices.toml"
+SHIPPED: Final = Path(__file__).parents[1] / "llm" / "prices.toml"
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DEAREST_USD: Final = 10_000  # per million tokens; more is a slip of the decimal point
 FIELDS: Final = {"model", "valid_from", "off_peak", "peak", "source"}
@@ -128,5 +128,5 @@ def _span(span: object, days: frozenset[int]) -> PeakHours:
 
 
 def _bad(path: Path, detail: str) -> CrpbotError:
-    remedy = "see core/llm_prices.toml for the form"
+    remedy = "see core/llm/prices.toml for the form"
     return CrpbotError(Code.INVALID_ARGUMENT, f"{path}: {detail}; {remedy}", reason="BAD_LLM_PRICES")

@@ -11,8 +11,8 @@ from typing import Final
 
 from core.adapters.chat_answer import Completion, Mishap
 from core.errors import CrpbotError
-from core.llm import Budget, BudgetRefusal, FailureReason, RefusedBy, Reservation, SpendLabel
-from core.llm_price import PriceBook, Span
+from core.llm.asking import Budget, BudgetRefusal, FailureReason, RefusedBy, Reservation, SpendLabel
+from core.llm.price import PriceBook, Span
 from core.money import from_units
 from core.risk.account import Clock
 

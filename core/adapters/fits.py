@@ -25,8 +25,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from core import weights
 from core.analyzers import code_hash, learners
+from core.deciding import weights
 from core.fitted import Fit, Shelf, Span, State
 
 LOCK: Final = ".lock"

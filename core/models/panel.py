@@ -21,8 +21,8 @@ from core.ensemble import quantise
 from core.errors import CrpbotError, invalid
 from core.features import WARM_UP, compute
 from core.fitted import Wanted
+from core.forecasts.lineup import CALIBRATED, PROBABILITY
 from core.kernels.features import FloatMatrix
-from core.lineup import CALIBRATED, PROBABILITY
 from core.market import Candles, Floats, Windows, interval_seconds
 from core.models.answers import LATE, Outcome, Told, gather
 from core.models.calibration import Platt, log_odds

@@ -13,7 +13,7 @@ from typing import Final
 from core.errors import Code, CrpbotError
 from core.features import FEATURES, fingerprint
 from core.fitted import Wanted
-from core.lineup import HORIZON_MINUTES, INTERVAL, LONGEST_WINDOW
+from core.forecasts.lineup import HORIZON_MINUTES, INTERVAL, LONGEST_WINDOW
 from core.market import REQUEST_SOURCE, interval_seconds, milliseconds
 from core.models.manifest import Kind, Manifest
 from core.models.observation import ACCOUNT

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from core.confidence import TierRecord
+from core.deciding.confidence import TierRecord
 from core.errors import invalid
 from core.market import Record
 from core.performance.sample import ClosedTrade

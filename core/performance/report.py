@@ -19,8 +19,8 @@ from core.performance.decisions import (
 )
 from core.performance.measure import KEYS, Performance, measure, measure_by
 from core.performance.question import Grouping, MeasureRequest, PerformanceRequest
+from core.performance.review import Review, review
 from core.performance.sample import ClosedTrade, Decided, Estimate, Span
-from core.review import Review, review
 from core.trade import STRICT
 
 MOST_POINTS: Final = 2_000  # of an equity curve: more than a picture is wide

@@ -12,8 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Final
 
-from core.contribution import Choice, Contribution, DecideWithout, Judged, Role, contribute
-from core.decision import Case, decide
+from core.deciding.decision import Case, decide
+from core.performance.contribution import Choice, Contribution, DecideWithout, Judged, Role, contribute
 from core.performance.measure import estimate_rate
 from core.signal import Signal
 from core.trade import STRICT, Direction

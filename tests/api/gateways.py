@@ -29,7 +29,7 @@ from core.desk import Defaults, Desk
 from core.fitted import NOTHING_FITTED
 from core.panel import LocalAnalysts
 from core.ports import Analysts
-from core.settings_sources import load_settings
+from core.settings.sources import load_settings
 from protos import crpbot_pb2
 from serving.app import build_local_desk, build_records
 from serving.product import build_product

@@ -18,18 +18,18 @@ from api.metrics import Metrics
 from api.operation import Operation
 from api.operations import model_operations
 from api.wire import from_message
-from core import foresight
 from core.adapters.ledger.forecasts import StoredForecasts
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.analysis import Findings, Reading
 from core.ensemble import Outlook
 from core.fitted import NOTHING_FITTED
-from core.forecast_log import Awaited, Came, Noted, Settled, Source
-from core.lineup import Lineup, Seat, read_outlook
+from core.forecasts import foresight
+from core.forecasts.lineup import Lineup, Seat, read_outlook
+from core.forecasts.log import Awaited, Came, Noted, Settled, Source
+from core.forecasts.requests import ForecastResponse, ListModelsResponse, Model, ModelReport
 from core.market import Windows, instant
-from core.model_requests import ForecastResponse, ListModelsResponse, Model, ModelReport
-from core.settings_sources import load_settings
+from core.settings.sources import load_settings
 from protos import crpbot_pb2
 from serving.app import build_local_desk, build_records
 from serving.product import build_product

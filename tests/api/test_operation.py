@@ -18,7 +18,7 @@ from core.idempotency import Attempt, InFlight, Outcome, Replay, Reused, Started
 from core.idempotency import Call as KeyedCall
 from core.risk.account import KillLevel, KillSwitch, Moment
 from core.risk.requests import SetKillSwitchRequest
-from core.signal_requests import ListSignalsRequest
+from core.signals.requests import ListSignalsRequest
 from core.trade import STRICT, Direction
 
 ASKED = SetKillSwitchRequest(KillLevel.PAUSE, "me", "because")

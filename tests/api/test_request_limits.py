@@ -23,7 +23,7 @@ from core.analysis import AnalyzeRequest, CandleColumns, ListTheoriesRequest, Li
 from core.errors import CrpbotError
 from core.risk.account import AccountKind
 from core.risk.requests import CreateAccountRequest, ReportAccountRequest
-from core.signal_requests import GenerateSignalsRequest, GetSignalRequest, ListSignalsRequest, StreamSignalsRequest
+from core.signals.requests import GenerateSignalsRequest, GetSignalRequest, ListSignalsRequest, StreamSignalsRequest
 from protos import crpbot_pb2 as pb
 from tests.api.gateways import Running, all_operations, refusal_of_grpc, refusal_of_rest, running_gateway
 

@@ -15,7 +15,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.ensemble import Ensemble, Member
 from core.signal import Signal, Strategy, Version
-from core.signal_requests import ListSignalsResponse
+from core.signals.requests import ListSignalsResponse
 from core.trade import Book, Direction
 from protos import crpbot_pb2
 from tests.api.gateways import Running, all_operations, refusal_of_rest, running_gateway

@@ -19,7 +19,7 @@ from core.analysis import Analysis, AnalyzeRequest, Reading, TheoryField
 from core.errors import CrpbotError
 from core.risk.account import Account
 from core.risk.report import CheckTradeRequest
-from core.signal_requests import ListSignalsResponse
+from core.signals.requests import ListSignalsResponse
 from protos import crpbot_pb2
 from tests.core.decisions import decision
 from tests.operations import MESSAGE_SHAPES

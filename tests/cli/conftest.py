@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings_catalogue import catalogue
+from core.settings.catalogue import catalogue
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,11 +21,11 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.spend import Spend
 from core.fitted import NOTHING_FITTED
-from core.llm import Reply, SpendLabel
+from core.llm.asking import Reply, SpendLabel
 from core.market import SYMBOLS, milliseconds
 from core.risk.account import Moment
-from core.settings import Settings
-from core.settings_sources import load_settings
+from core.settings.declared import Settings
+from core.settings.sources import load_settings
 from tests.fake_deepseek import KEY, FakeDeepSeek
 
 WORKDAY = datetime(2026, 11, 18, tzinfo=UTC)

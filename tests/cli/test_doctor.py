@@ -39,8 +39,8 @@ from cli.machine import (
 )
 from core.adapters.ledger.migrations import upgrade
 from core.errors import Code, CrpbotError
-from core.settings import Settings
-from core.settings_sources import load_settings
+from core.settings.declared import Settings
+from core.settings.sources import load_settings
 from serving.processes import Listener, free_ports, identify, listeners
 from serving.session import Session, write_session
 from tests.cli.conftest import Crpbot, other_program

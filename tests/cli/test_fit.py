@@ -10,9 +10,9 @@ import pytest
 
 from core.adapters.fits import load_fits
 from core.analyzers import learners
+from core.deciding.weights import NAME, choose_rule
 from core.fitted import Wanted
 from core.market import milliseconds
-from core.weights import NAME, choose_rule
 from tests.cli.conftest import PATIENT, Crpbot
 from tests.core.recordings import make_rows, save
 

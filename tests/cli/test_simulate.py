@@ -28,7 +28,7 @@ from core.errors import CrpbotError
 from core.market import Windows, cut_windows, milliseconds
 from core.panel import LocalAnalysts, compute
 from core.signal import Mode
-from core.simulation import BATCH_ROWS, BatchedAnalysts, Course
+from core.simulating.course import BATCH_ROWS, BatchedAnalysts, Course
 from tests.cli.conftest import Crpbot
 from tests.core.books import NOON
 

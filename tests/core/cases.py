@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from core.analysis import Analysis, Missing, Reading
 from core.analyzers import discover
-from core.confidence import Threshold
-from core.decision import Case, Reply
-from core.levels import Yardstick
+from core.deciding.confidence import Threshold
+from core.deciding.decision import Case, Reply
+from core.deciding.levels import Yardstick
+from core.deciding.synthesis import EQUAL, FILTERS, Rule
 from core.signal import Synthesis, Unasked, Variant, Verdict
-from core.synthesis import EQUAL, FILTERS, Rule
 from core.trade import Direction, Levels
 
 AS_OF = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -21,7 +21,7 @@ from core.signal import (
     Veto,
     Vote,
 )
-from core.signal_store import NewSignal, StoredSignal
+from core.signals.store import NewSignal, StoredSignal
 from core.trade import Book, Direction, Tier
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

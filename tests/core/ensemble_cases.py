@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from core.confidence import Threshold
+from core.deciding.confidence import Threshold
+from core.deciding.ensemble_decision import EnsembleCase
+from core.deciding.levels import Yardstick
+from core.deciding.vote import Side, VoteCase
 from core.ensemble import Forecast, Line, Outlook
-from core.ensemble_decision import EnsembleCase
-from core.levels import Yardstick
 from core.models.weighting import KINDS, USUAL, Weights
 from core.signal import Strategy
 from core.trade import Direction
-from core.vote import Side, VoteCase
 from tests.core.cases import AS_OF, OPEN, YARDSTICK, an_analysis
 
 ALL = ("lstm", "transformer", "ppo")

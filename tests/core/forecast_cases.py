@@ -10,11 +10,11 @@ import numpy as np
 
 from core.ensemble import Forecast, Outlook
 from core.errors import CrpbotError
-from core.forecast_log import Awaited, Noted, Settled, ends
-from core.forecast_score import Windows
+from core.forecasts.log import Awaited, Noted, Settled, ends
+from core.forecasts.score import Windows
 from core.market import milliseconds
 from core.models.weighting import KINDS, USUAL
-from core.signal_ports import Study
+from core.signals.ports import Study
 from tests.core.books import NOON
 from tests.core.signal_cases import a_study
 

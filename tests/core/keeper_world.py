@@ -24,7 +24,7 @@ from core.risk.account import Quote
 from core.risk.booking import NewEmission, Trade
 from core.risk.pack import discover_packs
 from core.signal import Signal
-from core.signal_store import NewSignal
+from core.signals.store import NewSignal
 from core.trade import Book, Direction, Tier
 from tests.core.books import HOUR_MS, NOON, NOON_MS, Books
 from tests.core.decisions import decision

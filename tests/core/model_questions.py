@@ -9,9 +9,9 @@ from core.adapters.model_folder import ModelFolder
 from core.adapters.model_reports import ModelReports
 from core.ensemble import Outlook
 from core.errors import Code, CrpbotError
-from core.forecast_score import Counts, LiveCount, LiveScore, Scope, score
-from core.lineup import Lineup, Seat, silent_outlook
-from core.model_desk import ModelDesk, scope_of
+from core.forecasts.desk import ModelDesk, scope_of
+from core.forecasts.lineup import Lineup, Seat, silent_outlook
+from core.forecasts.score import Counts, LiveCount, LiveScore, Scope, score
 from tests.core.books import NOON
 from tests.core.forecast_cases import spoke, windows
 from tests.core.model_stores import NEW, OLD

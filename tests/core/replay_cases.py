@@ -17,16 +17,16 @@ from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.numerics import numerics_fingerprint
 from core.analyzers import code_hash, find
+from core.deciding.verdicts import Verdicts
 from core.fitted import Fit, Span, State
 from core.market import SYMBOLS
-from core.replay_decision import Machine
-from core.settings import Settings
-from core.settings_sources import load_settings
+from core.replaying.decision import Machine
+from core.settings.declared import Settings
+from core.settings.sources import load_settings
 from core.signal import Mode, RuntimeMode, Version
-from core.signal_desk import SignalDesk, Station
-from core.signal_ports import WholeSignal
-from core.signal_requests import GenerateSignalsRequest
-from core.verdicts import Verdicts
+from core.signals.desk import SignalDesk, Station
+from core.signals.ports import WholeSignal
+from core.signals.requests import GenerateSignalsRequest
 from serving.app import build_local_desk, build_records, fit_folder
 from serving.risk import build_risk_desk, forced_switch, market_clock, seed_accounts
 from serving.signals import build_habits, build_model, build_spend

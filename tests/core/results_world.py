@@ -11,8 +11,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.locks import locked_facts
 from core.adapters.ledger.paper_books import StoredBooks
 from core.adapters.ledger.signals import store_signal
-from core.case_file import write_case
-from core.decision import Case, decide
+from core.deciding.decision import Case, decide
 from core.market import milliseconds
 from core.paper.costs import STANDARD
 from core.paper.fill import Terms
@@ -22,7 +21,8 @@ from core.paper.trade import Fill, birth, rebuild
 from core.risk.account import Clock, Moment
 from core.risk.booking import Trade
 from core.signal import Mode, Signal, Strategy, Synthesis, Variant
-from core.signal_store import NewSignal
+from core.signals.case_file import write_case
+from core.signals.store import NewSignal
 from core.trade import Book, Direction
 from tests.core.books import HOUR_MS
 from tests.core.cases import a_case, readings_of

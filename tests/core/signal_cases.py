@@ -16,12 +16,13 @@ from core.adapters.ledger.kill import StoredSwitch
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.analysis import RefusedSymbol
+from core.deciding.verdicts import Habits, Verdicts
 from core.ensemble import Outlook
 from core.errors import CrpbotError
 from core.fitted import NOTHING_FITTED
-from core.lineup import CANDLES
-from core.llm import LlmFailure, Prompt, Reply, SpendLabel, SpendStatus
-from core.llm_price import Usage
+from core.forecasts.lineup import CANDLES
+from core.llm.asking import LlmFailure, Prompt, Reply, SpendLabel, SpendStatus
+from core.llm.price import Usage
 from core.market import Candles, instant, milliseconds
 from core.risk.account import Moment, Quote
 from core.risk.desk import House, RiskDesk
@@ -29,9 +30,8 @@ from core.risk.limits import Limits
 from core.risk.pack import discover_packs
 from core.risk.size import Step
 from core.signal import Degradation, Mode, RuntimeMode, Version
-from core.signal_desk import SignalDesk, Station
-from core.signal_ports import Studies, Study
-from core.verdicts import Habits, Verdicts
+from core.signals.desk import SignalDesk, Station
+from core.signals.ports import Studies, Study
 from tests.core.books import NOON, HandClock
 from tests.core.cases import an_analysis, readings_of
 from tests.fakes import walk_candles

@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.canonical import write_canonical
-from core.case_file import VERSION, read_case, write_case
-from core.confidence import Threshold
-from core.decision import Case, Reply, decide
+from core.deciding.confidence import Threshold
+from core.deciding.decision import Case, Reply, decide
+from core.deciding.ensemble_decision import EnsembleCase
+from core.deciding.levels import Yardstick
+from core.deciding.strategies import AnyCase, decide_case
+from core.deciding.synthesis import NEVER_VOTE, Rule
+from core.deciding.vote import Side, VoteCase
 from core.ensemble import Forecast, Line, Outlook
-from core.ensemble_decision import EnsembleCase
-from core.levels import Yardstick
+from core.llm.reply import parse_reply
 from core.models.weighting import KINDS, Weights
-from core.reply import parse_reply
 from core.signal import Mode, Refusal, Strategy, Unasked, Variant
-from core.strategies import AnyCase, decide_case
-from core.synthesis import NEVER_VOTE, Rule
+from core.signals.case_file import VERSION, read_case, write_case
 from core.trade import Direction
-from core.vote import Side, VoteCase
 from tests.core.cases import AS_OF, GOOD_BUY, NO_KEY, OPEN, YARDSTICK, a_case, a_verdict, readings_of
 from tests.core.ensemble_cases import GROUND, STRAIGHT, a_vote_case, an_ensemble_case, an_outlook, models, theories
 

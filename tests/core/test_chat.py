@@ -21,7 +21,7 @@ from core.adapters.chat_http import ChatOptions
 from core.adapters.chat_prices import load_prices
 from core.adapters.exchange_http import Surroundings
 from core.errors import Code, CrpbotError
-from core.llm import (
+from core.llm.asking import (
     Budget,
     BudgetRefusal,
     FailureReason,
@@ -34,7 +34,7 @@ from core.llm import (
     SpendLabel,
 )
 from core.risk.account import Moment
-from core.settings import Llm
+from core.settings.declared import Llm
 from tests.core.virtual_time import PATIENT, until
 from tests.fake_deepseek import KEY, FakeDeepSeek, Slow
 from tests.fake_deepseek_answers import Fault

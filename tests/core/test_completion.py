@@ -25,8 +25,8 @@ from core.adapters.ledger.paper_books import StoredBooks
 from core.adapters.ledger.trades import StoredTrades
 from core.errors import Code, CrpbotError
 from core.idempotency import LEASE_MS, Attempt
-from core.paper_desk import PaperDesk
-from core.paper_requests import CancelPaperTradeRequest, ClosePaperTradeRequest, OpenPaperTradeRequest
+from core.paper.desk import PaperDesk
+from core.paper.requests import CancelPaperTradeRequest, ClosePaperTradeRequest, OpenPaperTradeRequest
 from core.risk.account import AccountKind, KillLevel, LatchKind, TradeState
 from core.risk.report import GetRiskRequest
 from core.risk.requests import (
@@ -37,8 +37,8 @@ from core.risk.requests import (
     SetKillSwitchRequest,
 )
 from core.signal import Signal
-from core.signal_reader import SignalReader
-from core.signal_requests import GenerateSignalsRequest, GenerateSignalsResponse, MarkExecutedRequest
+from core.signals.reader import SignalReader
+from core.signals.requests import GenerateSignalsRequest, GenerateSignalsResponse, MarkExecutedRequest
 from core.trade import Direction
 from tests.core.books import adjustment
 from tests.core.signal_cases import FakeModel, Room, said

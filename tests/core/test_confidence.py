@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.confidence import TierRecord, calibrate, profile_threshold, raise_threshold, tier_of
-from core.decision import decide
+from core.deciding.confidence import TierRecord, calibrate, profile_threshold, raise_threshold, tier_of
+from core.deciding.decision import decide
 from core.signal import Mode, Variant
 from core.trade import Direction, Tier
 from tests.core.cases import a_case, a_verdict, readings_of

@@ -8,8 +8,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from core.contribution import Choice, Judged, Role, contribute
 from core.errors import CrpbotError
+from core.performance.contribution import Choice, Judged, Role, contribute
 from core.signal import Signal, Synthesis
 from core.trade import Direction
 from tests.core.decisions import NOON, decision

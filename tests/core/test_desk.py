@@ -14,15 +14,15 @@ import pytest
 from core.analysis import Analysis, AnalyzeRequest, Findings, Missing, Reading, RefusedSymbol
 from core.analyzers import discover
 from core.asked_windows import MAX_WINDOWS
-from core.confidence import Records, TierRecord, pool
 from core.context import Facts
+from core.deciding.confidence import Records, TierRecord, pool
 from core.desk import Defaults, Desk
 from core.errors import Code, CrpbotError, join_errors
 from core.market import Windows
 from core.panel import LocalAnalysts
 from core.ports import Analysts
 from core.signal import Degradation, Variant
-from core.signal_ports import Study
+from core.signals.ports import Study
 from core.trade import Tier
 from tests.fakes import (
     NOW_MS,

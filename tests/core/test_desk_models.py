@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from core import foresight
 from core.analysis import Findings, Reading, RefusedSymbol
 from core.desk import Defaults, Desk
 from core.ensemble import Outlook
 from core.errors import Code, CrpbotError
-from core.lineup import CANDLES, Lineup, Seat, read_outlook
+from core.forecasts import foresight
+from core.forecasts.lineup import CANDLES, Lineup, Seat, read_outlook
 from core.market import Candles, Windows, instant
 from core.models.manifest import Kind
 from core.ports import Told
 from core.signal import Degradation
-from core.signal_ports import Study
+from core.signals.ports import Study
 from tests.core.model_cases import make_model
 from tests.core.quick_time import in_quick_time
 from tests.fakes import FakeAnalysts, FakeMarket, fixed_clock, walk_candles
@@ -241,7 +241,9 @@ async def test_a_fault_nobody_has_foreseen_silences_the_models_and_costs_no_theo
     words = {"models": "the models cannot be asked (KeyError)", "minutes": "its minutes cannot be read (OSError)"}
     assert problems(found.outlook)[:2] == [words[what]] * 2
     assert found.analysis.coverage == 1.0
-    assert [record.exc_info is not None for record in caplog.records if record.name == "core.foresight"] == [True]
+    assert [record.exc_info is not None for record in caplog.records if record.name == "core.forecasts.foresight"] == [
+        True
+    ]
 
 
 @in_quick_time

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.analysis import RefusedSymbol
-from core.confidence import Threshold
-from core.consultation import Consultation
-from core.decision import Case, Reply, decide
-from core.draft import Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
-from core.levels import measure
+from core.deciding.confidence import Threshold
+from core.deciding.consultation import Consultation
+from core.deciding.decision import Case, Reply, decide
+from core.deciding.levels import measure
+from core.deciding.synthesis import EQUAL
 from core.risk.account import (
     AccountFacts,
     AccountKind,
@@ -33,8 +33,8 @@ from core.risk.desk import Bench
 from core.risk.limits import Limits
 from core.risk.pack import find_pack
 from core.signal import Degradation, Mode, Refusal, RuntimeMode, Signal, Synthesis, Variant, Veto
-from core.signal_ports import Birth
-from core.synthesis import EQUAL
+from core.signals.draft import Draft, Frame, draft, make_id, refuse_unasked, refuse_unread, settle
+from core.signals.ports import Birth
 from core.trade import Book, Direction, Levels, Tier
 from tests.core.cases import NO_KEY, a_verdict
 from tests.core.risk_facts import NOON, TODAY, account, facts, milliseconds, moment, trade

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.confidence import FLOORS, Threshold, tier_of
+from core.deciding.confidence import FLOORS, Threshold, tier_of
+from core.deciding.ensemble_decision import CEILING, EnsembleCase, decide_ensemble, model_versions, without_theories
+from core.deciding.lean import Part, mean_of, share_pulls
+from core.deciding.levels import Yardstick
+from core.deciding.strategies import decide_case
 from core.ensemble import Line
-from core.ensemble_decision import CEILING, EnsembleCase, decide_ensemble, model_versions, without_theories
-from core.lean import Part, mean_of, share_pulls
-from core.levels import Yardstick
 from core.models.weighting import KINDS, Weights
 from core.signal import Strategy, Synthesis, Version
-from core.strategies import decide_case
 from core.trade import Direction, Levels, Tier
 from tests.core.cases import NO_KEY, a_case, a_reading, an_analysis, readings_of
 from tests.core.ensemble_cases import STRAIGHT, an_ensemble_case, an_outlook, nobody_promoted

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.analyzers import discover
-from core.confidence import Threshold
-from core.decision import Case, decide
-from core.explain import CONFIDENCE, apply_change, explain, find_change
-from core.explanation import Change
-from core.levels import Yardstick
+from core.deciding.confidence import Threshold
+from core.deciding.decision import Case, decide
+from core.deciding.levels import Yardstick
+from core.deciding.synthesis import NEVER_VOTE, Rule
+from core.explaining.explain import CONFIDENCE, apply_change, explain, find_change
+from core.explaining.explanation import Change
 from core.signal import Refusal, Synthesis, Variant, Verdict, Veto
-from core.synthesis import NEVER_VOTE, Rule
 from core.trade import Direction
 from tests.core.cases import NO_KEY, YARDSTICK, a_case, a_verdict, readings_of
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.confidence import Threshold
+from core.deciding.confidence import Threshold
+from core.deciding.levels import Yardstick
+from core.deciding.strategies import decide_case
+from core.deciding.vote import VoteCase, miss_side
 from core.ensemble import Line
-from core.explain import explain
-from core.explain_voices import VoicedCase, change_voice, find_turn
-from core.levels import Yardstick
+from core.explaining.explain import explain
+from core.explaining.voices import VoicedCase, change_voice, find_turn
 from core.models.weighting import KINDS, Weights
 from core.signal import Strategy, Veto
-from core.strategies import decide_case
 from core.trade import Direction
-from core.vote import VoteCase, miss_side
 from tests.core.ensemble_cases import (
     STRAIGHT,
     a_side,

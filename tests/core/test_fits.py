@@ -15,12 +15,12 @@ import pytest
 
 from core.adapters.fits import FitFolder, load_fits, save_fit
 from core.analyzers import discover, evaluate, find, learners
+from core.deciding.synthesis import EQUAL_WEIGHT, Rule
+from core.deciding.weights import bind_weights, choose_rule, sample
 from core.errors import CrpbotError
 from core.fitted import Fit, Shelf, Span, Unfitted, Wanted
 from core.fitting import choose_learners
 from core.market import Windows, milliseconds
-from core.synthesis import EQUAL_WEIGHT, Rule
-from core.weights import bind_weights, choose_rule, sample
 from tests.fakes import walk_candles
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

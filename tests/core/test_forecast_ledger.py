@@ -14,12 +14,12 @@ import pytest
 from core.adapters.ledger.forecast_scores import ForecastScores
 from core.adapters.ledger.forecasts import StoredForecasts
 from core.adapters.ledger.ledger import Ledger
-from core.forecast_desk import ForecastDesk
-from core.forecast_log import Awaited, Came, Noted, Settled, Source, notes_of
-from core.forecast_score import LiveCount, Scope
+from core.forecasts.keeping import ForecastDesk
+from core.forecasts.log import Awaited, Came, Noted, Settled, Source, notes_of
+from core.forecasts.score import LiveCount, Scope
 from core.performance.better import Answer
 from core.risk.account import Moment
-from core.signal_ports import Study
+from core.signals.ports import Study
 from tests.core.books import NOON
 from tests.core.forecast_cases import RIVAL, VERSIONS, spoke
 from tests.core.keeper_world import PlantedMarket

@@ -12,14 +12,14 @@ import pytest
 
 from core.analysis import RefusedSymbol
 from core.errors import Code
-from core.forecast_desk import MOST_WAITING, ForecastDesk, NotedStudies
-from core.forecast_log import HOLE_STAYS, PATIENCE, Awaited, Came, Noted, notes_of, settle_one
-from core.forecast_pauses import PAUSE
-from core.lineup import Lineup, silent_outlook
+from core.forecasts.keeping import MOST_WAITING, ForecastDesk, NotedStudies
+from core.forecasts.lineup import Lineup, silent_outlook
+from core.forecasts.log import HOLE_STAYS, PATIENCE, Awaited, Came, Noted, notes_of, settle_one
+from core.forecasts.pauses import PAUSE
 from core.models.outcome import what_came
 from core.ports import Market
 from core.risk.account import Moment
-from core.signal_ports import Study
+from core.signals.ports import Study
 from tests.core.books import NOON
 from tests.core.forecast_cases import RIVAL, VERSIONS, KeptForecasts, spoke
 from tests.core.keeper_world import PlantedMarket, refusal

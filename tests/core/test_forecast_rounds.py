@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.errors import Code, CrpbotError
-from core.forecast_desk import MOST_ASKED, ForecastDesk
-from core.forecast_log import HOLE_STAYS, PATIENCE, Came, notes_of
-from core.forecast_pauses import PAUSE
+from core.forecasts.keeping import MOST_ASKED, ForecastDesk
+from core.forecasts.log import HOLE_STAYS, PATIENCE, Came, notes_of
+from core.forecasts.pauses import PAUSE
 from core.market import Candles
 from core.ports import Market, Told
 from core.risk.account import Moment, Quote

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.forecast_score import FEWEST_INSTANTS, MOST_CALIBRATED, Counts, LiveScore, Windows, compare, score
+from core.forecasts.score import FEWEST_INSTANTS, MOST_CALIBRATED, Counts, LiveScore, Windows, compare, score
 from core.performance.better import Answer
 from core.performance.calibration import brier_score, calibration_error, log_loss
 from core.performance.measure import estimate_rate

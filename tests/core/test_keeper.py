@@ -12,7 +12,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.signals_schema import signal_results
-from core.confidence import raise_threshold
+from core.deciding.confidence import raise_threshold
 from core.errors import Code
 from core.keeper import Keeper, Tally
 from core.risk.account import Account, AccountKind, KillLevel, TradeState

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.analyzers import evaluate, find
-from core.levels import (
+from core.deciding.levels import (
     Yardstick,
     chance_of_stop_first,
     check_levels,
@@ -19,8 +19,8 @@ from core.levels import (
     round_levels,
     rule_levels,
 )
+from core.llm.reply import parse_reply
 from core.market import Candles, stack_windows
-from core.reply import parse_reply
 from core.signal import Verdict
 from core.trade import Direction, Levels
 from tests.core.cases import YARDSTICK

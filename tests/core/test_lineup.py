@@ -9,11 +9,11 @@ import pytest
 
 from core.analysis import Findings, Missing, Reading
 from core.ensemble import Line
-from core.lineup import CALIBRATED, PROBABILITY, Lineup, Seat, read_outlook, remedy, silent_outlook
+from core.forecasts.lineup import CALIBRATED, PROBABILITY, Lineup, Seat, read_outlook, remedy, silent_outlook
+from core.forecasts.seating import Wish, dismiss, fill
 from core.models.manifest import Kind
 from core.models.store import Entry, slot_of
 from core.models.weighting import KINDS, USUAL, Weights
-from core.seating import Wish, dismiss, fill
 from tests.core.cases import AS_OF
 from tests.core.model_cases import UNSERVABLE, make_model
 

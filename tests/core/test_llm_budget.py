@@ -29,7 +29,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import INI_FILE
 from core.adapters.ledger.spend import Spend
 from core.errors import CrpbotError
-from core.llm import (
+from core.llm.asking import (
     BudgetRefusal,
     FailureReason,
     LlmFailure,
@@ -39,7 +39,7 @@ from core.llm import (
     SpendLabel,
     what_follows,
 )
-from core.llm_budget import Caps, is_alarming, name_periods, next_day, next_month
+from core.llm.budget import Caps, is_alarming, name_periods, next_day, next_month
 from core.risk.account import Moment
 from tests.core.conftest import PATIENT_SECONDS
 from tests.fake_deepseek import KEY, FakeDeepSeek
@@ -63,8 +63,8 @@ import asyncio, sys
 from datetime import UTC, datetime
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.spend import Spend
-from core.llm import SpendLabel
-from core.llm_budget import Caps
+from core.llm.asking import SpendLabel
+from core.llm.budget import Caps
 from core.risk.account import Moment
 
 async def reserve(url):

@@ -11,15 +11,15 @@ from core.adapters.model_folder import ModelFolder
 from core.adapters.model_reports import REPORTS
 from core.ensemble import Forecast, combine
 from core.errors import Code, CrpbotError
-from core.forecast_score import Scope
-from core.model_desk import ModelDesk
-from core.model_requests import (
+from core.forecasts.desk import ModelDesk
+from core.forecasts.requests import (
     ForecastRequest,
     GetModelReportRequest,
     GetModelRequest,
     ListModelsRequest,
     ModelState,
 )
+from core.forecasts.score import Scope
 from core.models.judgement import HOUSE, Verdict
 from core.models.manifest import Kind
 from core.models.promotion import Action

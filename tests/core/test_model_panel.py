@@ -19,7 +19,7 @@ from torch import nn
 from core.analysis import Findings
 from core.errors import CrpbotError
 from core.features import WARM_UP, compute
-from core.lineup import CALIBRATED, CANDLES, PROBABILITY
+from core.forecasts.lineup import CALIBRATED, CANDLES, PROBABILITY
 from core.market import Candles, Windows, stack_windows
 from core.models.manifest import Kind, Manifest
 from core.models.panel import forecast

@@ -11,8 +11,8 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.paper_books import StoredBooks
 from core.adapters.ledger.signal_reads import Signals
 from core.errors import Code, CrpbotError
-from core.paper_desk import PaperDesk
-from core.paper_requests import CancelPaperTradeRequest, ClosePaperTradeRequest, OpenPaperTradeRequest
+from core.paper.desk import PaperDesk
+from core.paper.requests import CancelPaperTradeRequest, ClosePaperTradeRequest, OpenPaperTradeRequest
 from core.risk.account import Account, AccountKind, KillLevel, TradeState
 from core.risk.booking import Outcome
 from core.risk.desk import House, RiskDesk

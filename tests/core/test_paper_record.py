@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.analyzers.bayesian_win_rate import assess
-from core.confidence import TierRecord
+from core.deciding.confidence import TierRecord
 from core.errors import CrpbotError
 from core.paper.record import Key, Tally, key_of, learn, learn_all, read_json, read_record, tier_records, write_json
 from core.risk.booking import Outcome

@@ -17,12 +17,13 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.statistics import LedgerStatistics
 from core.adapters.ledger.theory_figures import StoredFigures
-from core.confidence import pool
-from core.contribution import Role
+from core.deciding.confidence import pool
 from core.errors import CrpbotError
 from core.idempotency import LEASE_MS, Call, Replay, Started
 from core.paper.record import read_json, tier_records, write_json
 from core.performance.better import Answer
+from core.performance.contribution import Role
+from core.performance.desk import PerformanceDesk
 from core.performance.question import (
     EvaluateTheoriesRequest,
     Grouping,
@@ -30,9 +31,8 @@ from core.performance.question import (
     MeasureRequest,
     PerformanceRequest,
 )
+from core.performance.review import Advice
 from core.performance.theories import ALL, TheoryPerformance
-from core.performance_desk import PerformanceDesk
-from core.review import Advice
 from core.risk.account import Moment
 from core.signal import Strategy
 from core.trade import Direction, Tier

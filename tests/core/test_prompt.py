@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from core.analysis import Missing, Reading
 from core.analyzers import discover, evaluate
-from core.levels import Yardstick, measure
+from core.deciding.levels import Yardstick, measure
+from core.llm.prompt import Question, hash_prompt, show_number, write_prompt, write_system
 from core.market import stack_windows
 from core.panel import Samples
-from core.prompt import Question, hash_prompt, show_number, write_prompt, write_system
 from core.signal import Degradation, Mode
 from tests.fakes import walk_candles
 from tests.golden.test_prompt_bytes import fixed_question

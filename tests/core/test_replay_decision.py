@@ -23,15 +23,15 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.analysis import Reading
 from core.analyzers import Analyzer, find
-from core.case_file import read_case, write_case
-from core.confidence import TierRecord, to_columns
-from core.decision import decide
+from core.deciding.confidence import TierRecord, to_columns
+from core.deciding.decision import decide
 from core.fitted import Library, Shelf
 from core.market import Context, Windows, stack_windows
-from core.replay_decision import Machine, Replayed, replay_decision
-from core.replay_readings import Heard, replay, replay_readings
+from core.replaying.decision import Machine, Replayed, replay_decision
+from core.replaying.readings import Heard, replay, replay_readings
 from core.signal import Synthesis, Version
-from core.signal_ports import WholeSignal
+from core.signals.case_file import read_case, write_case
+from core.signals.ports import WholeSignal
 from core.trade import Book, Direction
 from serving.app import fit_folder
 from tests.core.decisions import decision, store

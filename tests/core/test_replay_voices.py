@@ -9,26 +9,26 @@ import pytest
 
 from core.adapters.ledger.ledger import Ledger
 from core.analysis import Reading
-from core.case_file import read_case
-from core.consultation import Consultation, Sight, consult_both, consult_models, consulted
-from core.decision import Case
-from core.draft import Frame, draft, settle
+from core.deciding.consultation import Consultation, Sight, consult_both, consult_models, consulted
+from core.deciding.decision import Case
+from core.deciding.levels import chance_of_stop_first, measure
+from core.deciding.synthesis import EQUAL
 from core.ensemble import Line, Outlook
 from core.fitted import Shelf
-from core.levels import chance_of_stop_first, measure
 from core.market import Candles, instant, milliseconds, stack_windows
-from core.replay_decision import Machine, replay_decision
-from core.replay_readings import Evaluate, replay
+from core.replaying.decision import Machine, replay_decision
+from core.replaying.readings import Evaluate, replay
 from core.risk.account import Quote
 from core.risk.desk import Bench
 from core.risk.limits import Limits
 from core.risk.pack import find_pack
 from core.signal import Mode, RuntimeMode, Strategy, Variant, Version
-from core.signal_ports import WholeSignal
-from core.signal_reader import SignalReader
-from core.signal_requests import ExplainSignalRequest, GenerateSignalsRequest
-from core.signal_store import SnapshotReference, StoredSignal
-from core.synthesis import EQUAL
+from core.signals.case_file import read_case
+from core.signals.draft import Frame, draft, settle
+from core.signals.ports import WholeSignal
+from core.signals.reader import SignalReader
+from core.signals.requests import ExplainSignalRequest, GenerateSignalsRequest
+from core.signals.store import SnapshotReference, StoredSignal
 from core.trade import Book, Direction
 from tests.core.books import NOON as BOOKS_NOON
 from tests.core.cases import NO_KEY, OPEN

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.prompt import EXAMPLE
-from core.reply import REASONING_CHARACTERS, clean, parse_reply
+from core.llm.prompt import EXAMPLE
+from core.llm.reply import REASONING_CHARACTERS, clean, parse_reply
 from core.signal import Refusal, Synthesis, Verdict
 from core.trade import Direction, Levels
 

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import CrpbotError
 from core.performance.measure import measure
+from core.performance.review import Advice, Reached, review
 from core.performance.sample import Decided, Estimate, Method, span_of
-from core.review import Advice, Reached, review
 from tests.core.performance_cases import CAPITAL, by_days, history
 
 

@@ -27,8 +27,8 @@ from core.risk.requests import (
 from core.risk.rule import Rule
 from core.risk.state import Standing
 from core.signal import Signal
-from core.signal_reader import SignalReader
-from core.signal_requests import GenerateSignalsRequest, MarkExecutedRequest
+from core.signals.reader import SignalReader
+from core.signals.requests import GenerateSignalsRequest, MarkExecutedRequest
 from core.trade import Direction
 from tests.core.books import NOON, adjustment
 from tests.core.signal_cases import Room, hourly

@@ -16,7 +16,7 @@ from core.adapters.synthetic import SyntheticMarket
 from core.adapters.synthetic_path import COINS
 from core.market import SYMBOLS
 from core.risk.size import FINEST, Step
-from core.settings_sources import load_settings
+from core.settings.sources import load_settings
 from serving.risk import build_risk_desk, seed_accounts
 from tests.core.books import HandClock
 

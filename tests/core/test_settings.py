@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from core.errors import Code, CrpbotError
 from core.models.weighting import Weights
-from core.settings import PROFILES, Settings
-from core.settings_catalogue import catalogue
-from core.settings_sources import Loaded, load_settings
-from core.settings_view import (
+from core.settings.catalogue import catalogue
+from core.settings.declared import PROFILES, Settings
+from core.settings.sources import Loaded, load_settings
+from core.settings.view import (
     describe,
     fingerprint,
     masked,

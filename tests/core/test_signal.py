@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from core.analyzers import discover
-from core.case_file import read_case, write_case
-from core.confidence import Threshold
-from core.decision import UNANIMOUS_HOLD, decide, is_model_needed, weigh_case
-from core.levels import Yardstick, check_levels
+from core.deciding.confidence import Threshold
+from core.deciding.decision import UNANIMOUS_HOLD, decide, is_model_needed, weigh_case
+from core.deciding.levels import Yardstick, check_levels
+from core.deciding.synthesis import NEVER_VOTE
 from core.signal import Mode, Refusal, RuntimeMode, Signal, Strategy, Synthesis, Unasked, Variant, Verdict, Veto, Vote
-from core.synthesis import NEVER_VOTE
+from core.signals.case_file import read_case, write_case
 from core.trade import Book, Direction, Levels, Tier
 from tests.core.cases import AS_OF, GOOD_BUY, NO_KEY, OPEN, YARDSTICK, a_case, a_verdict, readings_of
 

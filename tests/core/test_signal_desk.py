@@ -17,18 +17,18 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
-from core.case_file import read_case
-from core.confidence import JUDGED_FROM, TierRecord
+from core.deciding.confidence import JUDGED_FROM, TierRecord
+from core.deciding.variants import assign
 from core.errors import Code, CrpbotError
 from core.idempotency import LEASE_MS, Attempt, Call, Started
-from core.llm import FailureReason, LlmFailure
+from core.llm.asking import FailureReason, LlmFailure
 from core.market import SYMBOLS
 from core.risk.account import Account, AccountKind, KillLevel, Report
 from core.signal import Degradation, Signal, Synthesis, Variant
-from core.signal_ports import Study
-from core.signal_requests import GenerateSignalsRequest, GenerateSignalsResponse
+from core.signals.case_file import read_case
+from core.signals.ports import Study
+from core.signals.requests import GenerateSignalsRequest, GenerateSignalsResponse
 from core.trade import Book, Direction, Tier
-from core.variants import assign
 from tests.core.books import HOUR_MS, NOON, adjustment
 from tests.core.conftest import Sql
 from tests.core.decisions import decision, store

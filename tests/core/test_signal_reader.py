@@ -11,8 +11,8 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals
 from core.errors import Code, CrpbotError
 from core.risk.account import Moment
-from core.signal_reader import MAX_PAGE, SignalReader
-from core.signal_requests import ListSignalsRequest, MarkExecutedRequest, StreamSignalsRequest
+from core.signals.reader import MAX_PAGE, SignalReader
+from core.signals.requests import ListSignalsRequest, MarkExecutedRequest, StreamSignalsRequest
 from core.trade import Book
 from tests.core.decisions import NOON, decision, store
 

@@ -28,8 +28,8 @@ from core.adapters.ledger.signals import find_decided, mark_executed
 from core.errors import Code, CrpbotError
 from core.risk.account import Moment
 from core.signal import Signal, Strategy, Variant, Vote
-from core.signal_ports import Archive
-from core.signal_store import NewSignal, SignalFilter, StoredSignal
+from core.signals.ports import Archive
+from core.signals.store import NewSignal, SignalFilter, StoredSignal
 from core.trade import Book, Direction, Tier
 from tests.core.decisions import NOON, SLOT, decision, store
 

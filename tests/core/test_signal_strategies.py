@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 
-from core import signal_desk
 from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import downgrade, upgrade
@@ -19,21 +18,22 @@ from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.signal_results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
-from core.confidence import JUDGED_FROM
+from core.deciding.confidence import JUDGED_FROM
+from core.deciding.ensemble_decision import CEILING
 from core.ensemble import Outlook
-from core.ensemble_decision import CEILING
 from core.errors import CrpbotError
-from core.lineup import CANDLES, Lineup, silent_outlook
-from core.llm import FailureReason, LlmFailure
+from core.forecasts.lineup import CANDLES, Lineup, silent_outlook
+from core.llm.asking import FailureReason, LlmFailure
 from core.market import Windows
-from core.replay_decision import Machine, replay_decision
+from core.replaying.decision import Machine, replay_decision
 from core.risk.account import AccountFacts, KillLevel, Moment
 from core.risk.limits import Limits
 from core.signal import Mode, Signal, Strategy, Version
-from core.signal_ports import Birth
-from core.signal_reader import SignalReader
-from core.signal_requests import GenerateSignalsRequest, ListSignalsRequest
-from core.signal_store import NewSignal, SignalFilter
+from core.signals import desk as signal_desk
+from core.signals.ports import Birth
+from core.signals.reader import SignalReader
+from core.signals.requests import GenerateSignalsRequest, ListSignalsRequest
+from core.signals.store import NewSignal, SignalFilter
 from core.trade import Book, Direction, Levels, Tier
 from tests.core.books import NOON, adjustment
 from tests.core.conftest import Sql

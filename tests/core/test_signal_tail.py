@@ -14,7 +14,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_tail import PAGE, SignalTail
 from core.errors import CrpbotError
-from core.signal_store import EVERYTHING, SignalFilter, StoredSignal
+from core.signals.store import EVERYTHING, SignalFilter, StoredSignal
 from tests.core.decisions import NOON, decision, store
 from tests.postgres import PostgresServer
 

@@ -16,7 +16,7 @@ from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.snapshots import read_snapshot
 from core.errors import Code, CrpbotError
 from core.market import Candles
-from core.signal_store import SnapshotReference
+from core.signals.store import SnapshotReference
 from tests.core.decisions import NOON, decision, store
 
 Sql = Callable[[str], list[tuple[Any, ...]]]  # Any: rows of whatever the statement asks for

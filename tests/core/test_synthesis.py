@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.analyzers import discover
+from core.deciding.synthesis import NEVER_VOTE, Rule, weigh
 from core.signal import Synthesis
-from core.synthesis import NEVER_VOTE, Rule, weigh
 from core.trade import Direction
 from tests.core.cases import a_reading, readings_of
 

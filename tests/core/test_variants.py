@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from core.deciding.variants import assign, assign_pair
 from core.market import SYMBOLS
 from core.signal import Variant
 from core.trade import Book
-from core.variants import assign, assign_pair
 from tests.core.cases import AS_OF
 
 MATH = Variant.V7_FULL_MATH

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.confidence import Threshold
-from core.decision import decide
-from core.ensemble_decision import decide_ensemble
-from core.levels import Yardstick
+from core.deciding.confidence import Threshold
+from core.deciding.decision import decide
+from core.deciding.ensemble_decision import decide_ensemble
+from core.deciding.levels import Yardstick
+from core.deciding.strategies import decide_case
+from core.deciding.vote import Side, VoteCase, decide_vote, miss_side, take_side
 from core.signal import Refusal, Strategy, Synthesis, Variant
-from core.strategies import decide_case
 from core.trade import Direction, Levels, Tier
-from core.vote import Side, VoteCase, decide_vote, miss_side, take_side
 from tests.core.cases import a_case, a_verdict, readings_of
 from tests.core.ensemble_cases import (
     STRAIGHT,

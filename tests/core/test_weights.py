@@ -10,12 +10,8 @@ import pytest
 
 from core.adapters.synthetic import SyntheticMarket
 from core.analyzers import discover
-from core.errors import CrpbotError
-from core.fitted import Shelf, Wanted
-from core.fitting import HISTORY_CANDLES
-from core.market import Candles, milliseconds
-from core.synthesis import EQUAL
-from core.weights import (
+from core.deciding.synthesis import EQUAL
+from core.deciding.weights import (
     HORIZON,
     Samples,
     Weights,
@@ -27,6 +23,10 @@ from core.weights import (
     regress,
     sample,
 )
+from core.errors import CrpbotError
+from core.fitted import Shelf, Wanted
+from core.fitting import HISTORY_CANDLES
+from core.market import Candles, milliseconds
 from tests.fakes import walk_candles
 
 DAY_MS = 86_400_000

@@ -17,8 +17,8 @@ import pytest
 
 from core.analysis import Analysis, Reading
 from core.analyzers import discover
-from core.levels import Yardstick
-from core.prompt import Question, write_prompt
+from core.deciding.levels import Yardstick
+from core.llm.prompt import Question, write_prompt
 from core.signal import Mode
 
 FOLDER = Path(__file__).parent

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from core.analysis import Findings, Reading
 from core.ensemble import Line
 from core.errors import Code, CrpbotError
+from core.forecasts.seating import Problems
 from core.market import Windows
 from core.models.manifest import Kind, Manifest
 from core.models.store import Entry, Slot, file_name, slot_of
 from core.models.weighting import Weights
-from core.seating import Problems
 from serving.lineup import LineupWatcher
 from tests.core.model_cases import make_model
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.analyzers import discover
-from core.lineup import CANDLES
+from core.forecasts.lineup import CANDLES
 from core.market import stack_windows
 from serving.groups import load_groups, load_model_groups
 from serving.handles import GroupCaller, ServeAnalysts

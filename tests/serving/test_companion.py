@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
-from core.settings_sources import load_settings
+from core.settings.declared import Settings
+from core.settings.sources import load_settings
 from serving import companion as companions
 from serving.companion import CONFIRM, Companion, scheduler
 from serving.processes import free_ports, identify

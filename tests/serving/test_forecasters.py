@@ -19,7 +19,7 @@ from core.adapters.lines_folder import LinesFolder
 from core.adapters.model_folder import ModelFolder
 from core.analysis import Findings
 from core.errors import Code, CrpbotError
-from core.lineup import CANDLES, Lineup, Seat
+from core.forecasts.lineup import CANDLES, Lineup, Seat
 from core.market import Candles, Windows, stack_windows
 from core.models.manifest import Kind
 from core.models.shelf import ModelShelf

@@ -12,7 +12,7 @@ import pytest
 
 from core.ensemble import Line
 from core.errors import Code, CrpbotError
-from core.lineup import Lineup
+from core.forecasts.lineup import Lineup
 from core.market import stack_windows
 from core.models.manifest import Manifest
 from core.models.store import Entry, Slot

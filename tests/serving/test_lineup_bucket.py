@@ -12,7 +12,7 @@ import pytest
 from core.adapters.lines_folder import LinesFolder
 from core.adapters.model_folder import ModelFolder
 from core.adapters.places import open_files
-from core.settings import Settings
+from core.settings.declared import Settings
 from serving.ensemble import build_models
 from serving.lineup import LineupWatcher
 from tests.core.buckets import BUCKET, BucketServer, refuse, serving_bucket, use_bucket

@@ -18,7 +18,7 @@ from api.body import adapter
 from core.analysis import AnalyzeRequest, AnalyzeResponse
 from core.analyzers import discover
 from core.models.weighting import KINDS
-from core.settings_sources import load_settings
+from core.settings.sources import load_settings
 from serving.app import build_local_desk
 from serving.processes import identify, listeners
 from tests.serving.running import CALL_SECONDS, READY_SECONDS, Server, running_server

@@ -27,9 +27,9 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_reads import Signals
 from core.fitted import NOTHING_FITTED
+from core.llm.redaction import spellings
 from core.market import SYMBOLS
-from core.redaction import spellings
-from core.settings_sources import load_settings
+from core.settings.sources import load_settings
 from serving.app import build_local_desk
 from serving.product import Product, build_product
 from serving.sources import build_market

@@ -15,7 +15,7 @@ from threading import Thread
 
 import pytest
 
-from core.settings_catalogue import catalogue
+from core.settings.catalogue import catalogue
 from serving import probe
 from serving.orders import Orders, Stopped
 from serving.probe import readiness

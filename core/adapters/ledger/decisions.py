@@ -13,13 +13,13 @@ from core.adapters.ledger.locks import locked_as_made, locked_facts
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.signal_records import read_records
 from core.adapters.ledger.signals import find_slot, store_signal, store_signals
-from core.confidence import Records
+from core.deciding.confidence import Records
 from core.idempotency import Attempt
 from core.market import Candles
 from core.risk.account import Clock, KillSwitch
 from core.signal import Strategy
-from core.signal_ports import Judge
-from core.signal_store import SnapshotReference, StoredSignal
+from core.signals.ports import Judge
+from core.signals.store import SnapshotReference, StoredSignal
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.adapters.ledger.forecasts import MILLION, to_instant
 from core.adapters.ledger.forecasts_schema import forecast_sources, forecasts
 from core.adapters.ledger.ledger import Ledger
-from core.forecast_log import Came
-from core.forecast_score import MOST_WINDOWS, Counts, LiveCount, LiveScore, Scope, Windows, score
+from core.forecasts.log import Came
+from core.forecasts.score import MOST_WINDOWS, Counts, LiveCount, LiveScore, Scope, Windows, score
 
 _source, _forecast = forecast_sources.c, forecasts.c
 _SAID = func.coalesce(_forecast.calibrated_millionths, _forecast.probability_millionths)

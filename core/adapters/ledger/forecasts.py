@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.forecasts_schema import AWAITED, forecast_sources, forecasts
 from core.adapters.ledger.ledger import Ledger
-from core.forecast_log import Awaited, Noted, Settled, Source
+from core.forecasts.log import Awaited, Noted, Settled, Source
 from core.market import instant, milliseconds
 from core.paper.tape import MINUTE_MS, SETTLED_MS
 

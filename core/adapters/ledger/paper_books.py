@@ -19,9 +19,9 @@ from core.adapters.ledger.risk_schema import trades
 from core.adapters.ledger.signal_results import SignalResult, store_result
 from core.errors import invalid
 from core.idempotency import Attempt
+from core.paper.desk import Ending, Opening, TradeFilter
 from core.paper.settle import Step
 from core.paper.trade import PaperTrade, rebuild
-from core.paper_desk import Ending, Opening, TradeFilter
 from core.risk.account import Account, Clock, KillSwitch, TradeState
 from core.risk.booking import Entry, Trade
 

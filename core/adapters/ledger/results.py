@@ -15,19 +15,19 @@ from core.adapters.ledger.signal_rows import from_row
 from core.adapters.ledger.signal_texts import day_of, read_texts
 from core.adapters.ledger.signals import read_sealed
 from core.adapters.ledger.signals_schema import signal_results, signals
-from core.case_file import read_case
-from core.contribution import Judged
-from core.decision import Case
+from core.deciding.decision import Case
 from core.errors import invalid, unknown
 from core.money import from_units
+from core.performance.contribution import Judged
 from core.performance.question import Grouping, MeasureRequest, PerformanceRequest
 from core.performance.report import Sample
 from core.performance.sample import ClosedTrade, Decided
 from core.performance.theories import JudgedCase
-from core.replay_decision import UNREADABLE
+from core.replaying.decision import UNREADABLE
 from core.risk.account import Account
 from core.risk.booking import NEVER_IN_MARKET, Outcome
 from core.signal import Strategy, Variant
+from core.signals.case_file import read_case
 from core.trade import Book, Direction, Tier
 
 Asked = MeasureRequest | PerformanceRequest

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from core.market import Floats, Instants
-from core.signal_store import SnapshotReference
+from core.signals.store import SnapshotReference
 
 SERIES_REMEMBERED: Final = 256  # 24 kB each
 

@@ -35,8 +35,8 @@ from core.errors import Code, CrpbotError, invalid
 from core.idempotency import Attempt
 from core.market import Candles
 from core.risk.account import Clock
-from core.signal_ports import WholeSignal
-from core.signal_store import EVERYTHING, SignalFilter, SignalPage, SnapshotReference, StoredSignal
+from core.signals.ports import WholeSignal
+from core.signals.store import EVERYTHING, SignalFilter, SignalPage, SnapshotReference, StoredSignal
 from core.trade import Book, Direction
 
 EXECUTED: Final = "signal.execute"

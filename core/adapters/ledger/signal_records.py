@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.signals_schema import signal_results, signals
-from core.confidence import Records, TierRecord
+from core.deciding.confidence import Records, TierRecord
 from core.signal import Strategy, Variant
 from core.trade import Book, Tier
 

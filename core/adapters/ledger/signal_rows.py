@@ -28,7 +28,7 @@ from core.signal import (
     Veto,
     Vote,
 )
-from core.signal_store import NewSignal, SnapshotReference, StoredSignal
+from core.signals.store import NewSignal, SnapshotReference, StoredSignal
 from core.trade import Book, Direction, Tier
 
 Row = Mapping[str, Any]  # Any: a row of a table with columns of many types

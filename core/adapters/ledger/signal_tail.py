@@ -19,7 +19,7 @@ from core.adapters.ledger.address import is_sqlite
 from core.adapters.ledger.ledger import MAX_SEQ, Ledger
 from core.adapters.ledger.signals import CHANNEL, newest_seq, signals_after
 from core.errors import CrpbotError, invalid
-from core.signal_store import EVERYTHING, SignalFilter, StoredSignal
+from core.signals.store import EVERYTHING, SignalFilter, StoredSignal
 
 POLL_SECONDS: Final = 1.0
 PAGE: Final = 100  # decisions that one listener holds at most

@@ -28,7 +28,7 @@ from core.adapters.ledger.signal_texts import (
 from core.adapters.ledger.signals_schema import EMITTED, signals
 from core.errors import Code, CrpbotError
 from core.signal import Signal, Strategy, Variant
-from core.signal_store import EVERYTHING, NewSignal, SignalFilter, SignalPage, StoredSignal
+from core.signals.store import EVERYTHING, NewSignal, SignalFilter, SignalPage, StoredSignal
 from core.trade import Book, Direction
 
 CHANNEL = "crpbot_signals"  # on which PostgreSQL tells every gateway that there is something new

@@ -21,7 +21,7 @@ from core.adapters.ledger.seen import Seen, SeenLast, Series
 from core.adapters.ledger.signals_schema import candle_series, candles, snapshots
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, Candles, Floats, Instants, interval_seconds
-from core.signal_store import SnapshotReference
+from core.signals.store import SnapshotReference
 
 DELETED_AT_ONCE: Final = 2_000
 

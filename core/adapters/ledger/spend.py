@@ -22,8 +22,8 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.spend_report import LONGEST_FLIGHT, Period, Spender, read_lines, read_status, totals_of
 from core.adapters.ledger.spend_schema import llm_reservations, llm_settlements, llm_totals
 from core.errors import invalid
-from core.llm import BudgetRefusal, Reservation, SpendLabel, SpendLine, SpendStatus
-from core.llm_budget import MOST_UNITS, Caps, Periods, is_alarming, name_periods, periods_of_day, refuse
+from core.llm.asking import BudgetRefusal, Reservation, SpendLabel, SpendLine, SpendStatus
+from core.llm.budget import MOST_UNITS, Caps, Periods, is_alarming, name_periods, periods_of_day, refuse
 from core.money import from_units, round_up
 from core.risk.account import Moment
 

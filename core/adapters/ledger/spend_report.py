@@ -9,8 +9,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.spend_schema import llm_reservations, llm_settlements, llm_totals
-from core.llm import SpendLine, SpendStatus
-from core.llm_budget import Caps, Periods, is_alarming, name_periods, next_day, next_month
+from core.llm.asking import SpendLine, SpendStatus
+from core.llm.budget import Caps, Periods, is_alarming, name_periods, next_day, next_month
 from core.money import from_units
 from core.risk.account import Moment
 

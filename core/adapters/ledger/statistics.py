@@ -8,7 +8,7 @@ from datetime import datetime
 from core.adapters.ledger.forecast_scores import ForecastScores
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.results import find_account, read_judged, read_sample
-from core.forecast_score import LiveScore, Scope
+from core.forecasts.score import LiveScore, Scope
 from core.performance.question import MeasureRequest, PerformanceRequest
 from core.performance.report import (
     Calibration,
@@ -19,8 +19,8 @@ from core.performance.report import (
     report_performance,
     report_review,
 )
+from core.performance.review import Review
 from core.performance.theories import ContributionReport, TheoryPerformance, evaluate_theories, report_contribution
-from core.review import Review
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.risk_schema import trades
 from core.adapters.ledger.signals_schema import theory_performance
-from core.contribution import Role
 from core.idempotency import Attempt
+from core.performance.contribution import Role
 from core.performance.question import ListTheoryPerformanceRequest
 from core.performance.theories import TheoryPerformance
 

@@ -1,0 +1,1 @@
+"""A stored decision made once more; whatever comes out otherwise is named."""

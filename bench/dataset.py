@@ -162,7 +162,7 @@ def measure_training() -> Figure:
 
 def ask(symbol: str, seed: int, count: int) -> Candles:
     """Minutes of the market with the edge."""
-    from core.adapters.synthetic import SyntheticMarket
+    from core.adapters.synthetic.market import SyntheticMarket
 
     (candles,) = asyncio.run(SyntheticMarket(seed, edge=True).latest([symbol], "1m", count, now_ms=NOW_MS))
     return candles
@@ -177,8 +177,8 @@ def build(symbol: str, seed: int, *, minutes: int = TAUGHT) -> Dataset:
 
 def pressure_at(symbol: str, seed: int, open_times: np.ndarray) -> Floats:
     """What the oracle knows at the close of these candles."""
-    from core.adapters.synthetic_edge import draw_pressure
-    from core.adapters.synthetic_noise import Noise
+    from core.adapters.synthetic.edge import draw_pressure
+    from core.adapters.synthetic.noise import Noise
 
     return draw_pressure(Noise(seed, symbol), open_times // MINUTE_MS)
 

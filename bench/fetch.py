@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from bench.figures import Figure, at_least, at_most, print_figures, write_figures
 
 if TYPE_CHECKING:
-    from core.adapters.history import Outcome, Source
+    from core.adapters.history.download import Outcome, Source
     from core.gate import RawCandles
 
 MINUTE_MS: Final = 60_000
@@ -78,8 +78,8 @@ def _measure_rates(rounds: int, seconds: float) -> list[Figure]:
 
 
 def _share_of(rate: int, url: str, seconds: float) -> float:
-    import core.adapters.history  # noqa: F401 - imported before the clock starts
-    from core.adapters.coinbase import CoinbaseMarket
+    import core.adapters.history.download  # noqa: F401 - imported before the clock starts
+    from core.adapters.coinbase.market import CoinbaseMarket
     from core.adapters.exchange_http import Pace
 
     pages = round(rate * seconds)
@@ -147,8 +147,8 @@ def _download_at_once(days: int) -> float:
 
 
 async def _download(source: Source, candles: int) -> Outcome:
-    from core.adapters.history import download
-    from core.adapters.history_plan import Series
+    from core.adapters.history.download import download
+    from core.adapters.history.plan import Series
 
     series = Series("BTC-USD", "1m", START_MS, START_MS + candles * MINUTE_MS)
     with TemporaryDirectory() as folder:

@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import describe_machine
-from cli.training_candles import Place, read_coin
-from cli.training_judging import house_terms
-from core.adapters.files_folder import FolderFiles
+from cli.training.candles import Place, read_coin
+from cli.training.judging import house_terms
+from core.adapters.files.folder import FolderFiles
 from core.models.calibration import fit_platt, log_odds
 from core.models.judgement import HOUSE, Judgement, Outcome, RuleName, Ruling, Verdict
 from core.models.lstm import UNIDIRECTIONAL

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import Reading
 from core.analyzers import discover, evaluate
 from core.deciding.synthesis import EQUAL_WEIGHT, Rule, Weighing, weigh

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.pictures import claimed, column_of, draw, sketch_of
-from core.adapters.replay import ReplayMarket
+from core.adapters.replay.market import ReplayMarket
 from core.analysis import Reading
 from core.analyzers import Analyzer, discover, evaluate, learners
 from core.fitted import Library, Shelf

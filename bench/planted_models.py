@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.adapters.model_folder import ModelFolder
+from core.adapters.models.folder import ModelFolder
 from core.features import FEATURES
 from core.market import SYMBOLS
 from core.models import lstm, policy, transformer

@@ -222,7 +222,7 @@ def _lay(candles: Candles, table: FloatMatrix, scaler: Scaler, config: Config) -
 
 
 async def _fetch(seed: int, days: int) -> Candles:
-    from core.adapters.synthetic import SyntheticMarket
+    from core.adapters.synthetic.market import SyntheticMarket
 
     market = SyntheticMarket(seed, edge=True)
     return (await market.latest([SYMBOL], "1m", days * 1_440, now_ms=NOW_MS))[0]

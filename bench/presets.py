@@ -132,7 +132,7 @@ def compare(pair: Pair, plan: Plan, *, whole: bool) -> list[Figure]:
 
 def build(minutes: int, window: int) -> Dataset:
     """Minutes of the market with the edge, as a data set."""
-    from core.adapters.synthetic import SyntheticMarket
+    from core.adapters.synthetic.market import SyntheticMarket
     from training.dataset import build_dataset
 
     market = SyntheticMarket(7, edge=True)

@@ -121,8 +121,8 @@ async def _check_loads(server: Server) -> tuple[list[Load], list[Load]]:
 
 async def _time_question() -> Figure:
     """A long question to a language model written, and its answer read."""
-    from core.adapters.chat_answer import read_completion
-    from core.adapters.chat_http import ChatHttp, ChatOptions
+    from core.adapters.chat.answer import read_completion
+    from core.adapters.chat.http import ChatHttp, ChatOptions
     from core.adapters.exchange_http import Surroundings
     from core.llm.asking import Prompt
 

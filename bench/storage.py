@@ -22,7 +22,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_reads import Signals
 from core.adapters.ledger.signals import store_signal
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import AnalyzeRequest
 from core.analyzers import choose
 from core.deciding.confidence import Threshold

@@ -187,7 +187,7 @@ def _place(folder: Path) -> Here:
 
 def _build(minutes: int) -> Dataset:
     """Minutes of the market with the edge, as a data set."""
-    from core.adapters.synthetic import SyntheticMarket
+    from core.adapters.synthetic.market import SyntheticMarket
     from training.dataset import build_dataset
 
     market = SyntheticMarket(7, edge=True)

@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 from cli.render import console, make_table
-from core.adapters.chat_prices import load_prices, require_price
+from core.adapters.chat.prices import load_prices, require_price
 from core.adapters.fits import FitFolder
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import Analysis, Reading
 from core.analyzers import discover, evaluate
 from core.deciding.confidence import profile_threshold

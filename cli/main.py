@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from cli.cluster_commands import cluster
-from cli.data_commands import data
-from cli.decision_commands import explain, replay
-from cli.judge_commands import demote, evaluate, promote, walk_forward
-from cli.model_commands import calibrate, candidate, models, rollback
+from cli.cluster.commands import cluster
+from cli.data.commands import data
+from cli.models.commands import calibrate, candidate, models, rollback
 from cli.output import show
 from cli.paper_commands import trade, trades
-from cli.results_commands import contribution, performance, record, review
-from cli.risk_commands import account, kill, risk
-from cli.signal_commands import SpelledOut, schedule, signal, signals
-from cli.simulate_command import simulate
-from cli.train_commands import train
+from cli.results.commands import contribution, performance, record, review
+from cli.risk.commands import account, kill, risk
+from cli.signals.commands import SpelledOut, schedule, signal, signals
+from cli.signals.decision_commands import explain, replay
+from cli.simulating.command import simulate
+from cli.training.commands import train
+from cli.training.judge_commands import demote, evaluate, promote, walk_forward
 from core.errors import CrpbotError
 
 app = typer.Typer(
@@ -132,8 +132,8 @@ def fit(
     """Fit the theories that learn from long history. A running server takes up the result by itself."""
     from dataclasses import asdict
 
-    from cli.fit import Order, print_lines
-    from cli.fit import fit as run
+    from cli.fitting.fit import Order, print_lines
+    from cli.fitting.fit import fit as run
     from cli.progress import bar
     from core.fitting import HISTORY_CANDLES
 
@@ -172,11 +172,11 @@ def doctor(
     from cli.render import print_findings
 
     if live:
-        from cli.live import examine_live
+        from cli.doctor.live import examine_live
 
         findings = examine_live()
     else:
-        from cli.doctor import examine
+        from cli.doctor.doctor import examine
 
         findings = examine(url)
     show([asdict(finding) for finding in findings], as_json, print_findings)

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.signal_blocks import print_refused, print_signal, write_dollars
+from cli.signals.blocks import print_refused, print_signal, write_dollars
 from client.grid import write_slot
 from client.happenings import Failed, Happening, Overlapped, Retrying, Scanned, Tally, Waiting
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from core.adapters.lines_folder import LinesFolder
-from core.adapters.model_folder import ModelFolder
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.lines import LinesFolder
 from core.bucket import is_bucket
 from core.models.weighting import KINDS
 from core.settings.declared import Settings

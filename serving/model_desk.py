@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from core.adapters.files.places import open_files
 from core.adapters.ledger.forecast_scores import ForecastScores
 from core.adapters.ledger.forecasts import StoredForecasts
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.model_folder import ModelFolder
-from core.adapters.model_reports import ModelReports
-from core.adapters.places import open_files
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.reports import ModelReports
 from core.desk import Desk
 from core.forecasts.desk import ModelDesk
 from core.forecasts.keeping import ForecastDesk

@@ -60,8 +60,8 @@ def open_shelf(url: str, *, device: str = "cpu", precision: str = "float32") -> 
     """The models of a place, to be asked in this process. Raises where torch is missing or has no such device."""
     importlib.invalidate_caches()  # torch may have been installed after this process was started
     try:
-        from core.adapters.model_folder import ModelFolder
-        from core.adapters.places import open_files
+        from core.adapters.files.places import open_files
+        from core.adapters.models.folder import ModelFolder
         from core.models.panel import warm_up
         from core.models.shelf import ModelShelf, Precision, use_one_thread
     except (ImportError, OSError) as error:  # OSError: a library of torch's own is damaged or half installed

@@ -16,7 +16,7 @@ from api.operations import (
     risk_operations,
     signal_operations,
 )
-from core.adapters.chat import ChatClient
+from core.adapters.chat.chat import ChatClient
 from core.adapters.ledger.accounts import StoredAccounts
 from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.idempotency import Idempotency

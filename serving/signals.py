@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-from core.adapters.chat import ChatClient
-from core.adapters.chat_http import ChatOptions
-from core.adapters.chat_prices import load_prices, require_price
+from core.adapters.chat.chat import ChatClient
+from core.adapters.chat.http import ChatOptions
+from core.adapters.chat.prices import load_prices, require_price
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signal_reads import Signals

@@ -13,8 +13,8 @@ from core.ports import Exchange
 from core.settings.declared import Settings
 
 if TYPE_CHECKING:
-    from core.adapters.coinbase import CoinbaseMarket
-    from core.adapters.coingecko import CoinGecko
+    from core.adapters.coinbase.market import CoinbaseMarket
+    from core.adapters.coingecko.facts import CoinGecko
 
 Source = tuple[Exchange, Callable[[], datetime]]
 """A market and its clock."""
@@ -23,13 +23,13 @@ Source = tuple[Exchange, Callable[[], datetime]]
 def build_market(settings: Settings) -> Source:
     """The settings' market and its clock: a replayed market brings its own."""
     if settings.market.provider == "replay":
-        from core.adapters.replay import ReplayMarket
+        from core.adapters.replay.market import ReplayMarket
 
         replay = ReplayMarket(settings.market.replay_folder)
         return replay, lambda: instant(replay.now_ms())
     if settings.market.provider == "coinbase":
         return build_coinbase(settings), lambda: datetime.now(UTC)
-    from core.adapters.synthetic import SyntheticMarket
+    from core.adapters.synthetic.market import SyntheticMarket
 
     own = settings.market
     return SyntheticMarket(own.synthetic_seed, edge=own.synthetic_edge), lambda: datetime.now(UTC)
@@ -37,8 +37,8 @@ def build_market(settings: Settings) -> Source:
 
 def build_coinbase(settings: Settings) -> CoinbaseMarket:
     """The exchange, with the key where one is set."""
-    from core.adapters.coinbase import CoinbaseMarket
-    from core.adapters.coinbase_key import CdpKey
+    from core.adapters.coinbase.key import CdpKey
+    from core.adapters.coinbase.market import CoinbaseMarket
     from core.adapters.exchange_http import Pace
 
     own = settings.coinbase
@@ -66,7 +66,7 @@ def build_contexts(settings: Settings) -> CoinGecko | None:
 
 def build_coingecko(settings: Settings, file: Path) -> CoinGecko:
     """The sources of those facts; what they told and what they cost is kept in the file."""
-    from core.adapters.coingecko import CoinGecko
+    from core.adapters.coingecko.facts import CoinGecko
 
     key = settings.coingecko.api_key
     return CoinGecko(

@@ -55,6 +55,7 @@ COMPOSITION = (
 )
 
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")) if "_pb2" not in path.name]
+MOST_FILES = 45  # of one room; what is more wants a room of its own, named after what it does
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
 
 
@@ -99,6 +100,12 @@ def test_core_asks_no_clock_and_no_environment() -> None:
 
 def test_no_file_has_a_name_that_says_nothing() -> None:
     assert not [path for path in FILES if path.stem in NAMES_THAT_SAY_NOTHING]
+
+
+def test_no_room_is_a_heap() -> None:
+    for folder in {path.parent for path in FILES}:
+        found = sorted(path.name for path in folder.glob("*.py"))
+        assert len(found) <= MOST_FILES, f"{folder.relative_to(ROOT)} holds {len(found)} files: {found}"
 
 
 def test_every_package_is_listed_for_installation() -> None:

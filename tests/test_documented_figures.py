@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rich.console import Console
 
-from cli.signal_blocks import signal_block
+from cli.signals.blocks import signal_block
 from core.explaining.explain import explain
 from core.risk.pack import find_pack
 from core.signals.case_file import read_case

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from core.adapters.chat_answer import REASONS_BY_STATUS
+from core.adapters.chat.answer import REASONS_BY_STATUS
 from core.llm.asking import FailureReason
 from core.settings.catalogue import catalogue
 from tests.documents import ROOT

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.adapters.history_file import replacing
+from core.adapters.history.file import replacing
 from core.features import FEATURES, VERSION, WARM_UP, Category, FileColumn, fingerprint, tabulate
 from core.market import COLUMNS, Candles
 

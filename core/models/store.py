@@ -1,6 +1,6 @@
 """Where models are kept: every version ever trained, and which of them decides, by kind and coin.
 
-A store is a folder or a bucket (core/adapters/model_folder.py) or anything else that keeps these promises: what is
+A store is a folder or a bucket (core/adapters/models/folder.py) or anything else that keeps these promises: what is
 saved is whole or not there, and a promotion is one step, so that a reader sees the model before or the model after.
 Whoever reads the promoted versions once and loads by version never mixes two of them.
 """

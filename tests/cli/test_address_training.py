@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.address_training import make_models
-from core.adapters.files_folder import FolderFiles
+from cli.training.by_address import make_models
+from core.adapters.files.folder import FolderFiles
 from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
 from tests.training.test_artefacts import make_run

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from cli.aws_options import AwsOptions
-from cli.aws_training import Home, judge_home, train_on_aws
-from cli.cluster_guard import Asked, Guard
-from cli.cluster_site import Patience, Site, begin, finish
-from cli.job_plan import Plan, Stage, make_plan
-from cli.model_place import open_models
-from cli.training_order import Order
-from core.adapters.model_folder import ModelFolder
+from cli.cluster.guard import Asked, Guard
+from cli.cluster.options import AwsOptions
+from cli.cluster.site import Patience, Site, begin, finish
+from cli.models.place import open_models
+from cli.training.by_aws import Home, judge_home, train_on_aws
+from cli.training.order import Order
+from cli.training.plan import Plan, Stage, make_plan
+from core.adapters.models.folder import ModelFolder
 from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
 from tests.cli.conftest import ROOT

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from cli.budget import Scan, count_usage, predict, print_budget, read_budget, sample, slots_of
-from core.adapters import chat_purse
-from core.adapters.chat import ChatClient
-from core.adapters.chat_http import ChatOptions
-from core.adapters.chat_prices import load_prices
+from core.adapters.chat import purse as chat_purse
+from core.adapters.chat.chat import ChatClient
+from core.adapters.chat.http import ChatOptions
+from core.adapters.chat.prices import load_prices
 from core.adapters.exchange_http import Surroundings
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade

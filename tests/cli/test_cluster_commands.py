@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.cluster_jobs import newer
-from cli.cluster_tables import print_estimate
+from cli.cluster.jobs import newer
+from cli.cluster.tables import print_estimate
 from cli.main import app
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from tests.cli.conftest import ROOT, Crpbot
 from tests.cli.played_head import PlayedHead
@@ -66,7 +66,7 @@ Row = dict[str, Any]
 @pytest.fixture
 def aws(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
     """An account that was never prepared, a checkout's cluster file, and looks that follow each other at once."""
-    monkeypatch.setattr("cli.cluster_site.Cloud", partial(Cloud, look_seconds=LOOK_SECONDS))
+    monkeypatch.setattr("cli.cluster.site.Cloud", partial(Cloud, look_seconds=LOOK_SECONDS))
     (empty_folder / "ray_cluster.yaml").write_text((ROOT / "ray_cluster.yaml").read_text())
     with served(empty_folder / "aws") as aws:
         yield aws

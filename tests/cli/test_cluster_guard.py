@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from cli.cluster_guard import SIGNALS, Asked, Guard
+from cli.cluster.guard import SIGNALS, Asked, Guard
 
 
 def send(number: signal.Signals) -> None:

@@ -24,7 +24,7 @@ from api.body import adapter
 from cli.main import app, main
 from cli.render import print_analyses
 from cli.serve import Steps
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import AnalyzeRequest, AnalyzeResponse
 from core.analyzers import discover
 from core.desk import Defaults, Desk

@@ -25,14 +25,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.chart import MOST_BARS, Marks, draw, gather
-from cli.data import Order, features, fetch, parse_instant, plot, validate
-from cli.data_commands import data
+from cli.data.chart import MOST_BARS, Marks, draw, gather
+from cli.data.commands import data
+from cli.data.data import Order, features, fetch, parse_instant, plot, validate
+from cli.data.quality import Verdict
 from cli.progress import bar
-from cli.quality import Verdict
-from core.adapters.history import Outcome
-from core.adapters.history_file import KEY, read_memo
-from core.adapters.raw_file import read_raw
+from core.adapters.history.download import Outcome
+from core.adapters.history.file import KEY, read_memo
+from core.adapters.history.raw_file import read_raw
 from core.errors import Code, CrpbotError
 from core.features import FEATURES, WARM_UP, tabulate
 from core.market import COLUMNS, SYMBOLS, Candles
@@ -529,7 +529,7 @@ def test_a_download_that_is_killed_ten_times_gives_the_undisturbed_files(tmp_pat
 def test_ctrl_c_ends_a_download_in_words_and_keeps_its_pieces(tmp_path: Path) -> None:
     program = (
         "import signal, typer\n"
-        "from cli.data_commands import data\n"
+        "from cli.data.commands import data\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # who runs tests in the background ignores it
         "app = typer.Typer()\n"
         "app.add_typer(data, name='data')\n"

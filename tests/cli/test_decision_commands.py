@@ -13,8 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.decision_commands import explain, replay
-from cli.decision_tables import MOST_EQUAL, print_replayed
+from cli.signals.decision_commands import explain, replay
+from cli.signals.decision_tables import MOST_EQUAL, print_replayed
 from core.adapters.ledger.migrations import upgrade
 from core.errors import CrpbotError
 from core.signal import Mode

@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from cli.doctor import (
+from cli.doctor.doctor import (
     check_database,
     check_listeners,
     check_ports,
@@ -26,8 +26,8 @@ from cli.doctor import (
     run,
     server_family,
 )
-from cli.finding import Finding
-from cli.machine import (
+from cli.doctor.finding import Finding
+from cli.doctor.machine import (
     check_cores,
     check_disk,
     check_memory,

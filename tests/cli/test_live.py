@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import live
-from cli.finding import Finding
-from cli.live import examine_live
+from cli.doctor import live
+from cli.doctor.finding import Finding
+from cli.doctor.live import examine_live
 from core.market import SYMBOLS
 from serving.processes import free_ports
 from tests.cli.conftest import Crpbot

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.files_folder import FolderFiles
-from core.adapters.places import open_files
+from core.adapters.files.folder import FolderFiles
+from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from tests.cli.test_model_commands import told
 from tests.cli.test_training import ask, keep, refusal

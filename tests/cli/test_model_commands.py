@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.training import build_datasets
-from cli.training_candles import Place, read_coin
-from core.adapters.model_folder import ModelFolder
+from cli.training.candles import Place, read_coin
+from cli.training.train import build_datasets
+from core.adapters.models.folder import ModelFolder
 from core.models.manifest import Kind, Manifest, Span, Spans
 from core.models.store import Report
 from tests.cli.test_training import ask, command_takes, keep, refusal

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from cli.main import app as crpbot
-from cli.record import print_record
+from cli.results.record import print_record
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.errors import CrpbotError

@@ -21,8 +21,8 @@ from rich.console import Console
 
 from cli.schedule import Order, run
 from cli.schedule_console import Screen, Start, Statistics
-from cli.signal_commands import spell_short
-from cli.signal_sides import line_up, print_sides
+from cli.signals.commands import spell_short
+from cli.signals.sides import line_up, print_sides
 from client.agreement import Expected, Limits, find_looser
 from client.happenings import Scanned, Tally, Tick, Waiting
 from core.errors import CrpbotError

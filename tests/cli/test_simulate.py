@@ -17,10 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.simulate import LEDGER, read_trades
-from cli.simulate_report import REPORT, TRADES
+from cli.simulating.report import REPORT, TRADES
+from cli.simulating.simulate import LEDGER, read_trades
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import Findings
 from core.analyzers import discover
 from core.desk import Defaults, Desk

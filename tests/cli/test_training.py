@@ -14,9 +14,9 @@ import typer
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.training_terms import house_terms
-from core.adapters.files_folder import FolderFiles
-from core.adapters.model_folder import ModelFolder
+from cli.training.terms import house_terms
+from core.adapters.files.folder import FolderFiles
+from core.adapters.models.folder import ModelFolder
 from core.errors import CrpbotError
 from core.models.manifest import Manifest
 from tests.core.model_cases import AT, make_model, passing

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cli.model_place import MODELS_FOLDER
-from cli.training_advice import advise, keep_asked
-from cli.training_order import Order
-from core.adapters.files_folder import FolderFiles
+from cli.models.place import MODELS_FOLDER
+from cli.training.advice import advise, keep_asked
+from cli.training.order import Order
+from core.adapters.files.folder import FolderFiles
 from core.models.judgement import Judgement, RuleName, Verdict, read_judgement
 from core.models.manifest import Kind, Manifest
 from tests.cli.test_training import command_takes

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.training import build_datasets
-from cli.training_candles import Place, read_coin
-from core.adapters.synthetic_edge import draw_pressure
-from core.adapters.synthetic_noise import Noise
+from cli.training.candles import Place, read_coin
+from cli.training.train import build_datasets
+from core.adapters.synthetic.edge import draw_pressure
+from core.adapters.synthetic.noise import Noise
 from tests.cli.test_training import ask, refusal
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.adapters.replay import ReplayMarket
+from core.adapters.replay.market import ReplayMarket
 from core.analysis import Reading
 from core.analyzers import Analyzer, evaluate, learners
 from core.errors import CrpbotError

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from core.adapters.files_bucket import BucketFiles
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.bucket import BucketFiles
+from core.adapters.files.folder import FolderFiles
 from core.adapters.ledger import engine as ledger_engine
 from core.adapters.ledger.address import make_sqlite_file, parse_address, sqlite_file
 from core.adapters.ledger.engine import make_blocking_engine

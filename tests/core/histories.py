@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.adapters.history_plan import Series
+from core.adapters.history.plan import Series
 from core.adapters.stretches import Stretch
 from core.gate import RawCandles
 from core.market import INTERVAL_SECONDS

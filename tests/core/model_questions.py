@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.adapters.model_folder import ModelFolder
-from core.adapters.model_reports import ModelReports
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.reports import ModelReports
 from core.ensemble import Outlook
 from core.errors import Code, CrpbotError
 from core.forecasts.desk import ModelDesk, scope_of

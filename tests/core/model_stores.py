@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.adapters.model_folder import ModelFolder
+from core.adapters.models.folder import ModelFolder
 from core.files import Files
 from core.models.manifest import Kind
 from core.models.store import ModelStore, Slot

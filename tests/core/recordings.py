@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.adapters.replay import ReplayMarket
+from core.adapters.replay.market import ReplayMarket
 from core.errors import CrpbotError
 from core.market import INTERVAL_SECONDS, Candles
 

@@ -15,10 +15,10 @@ from fractions import Fraction
 
 import pytest
 
-from core.adapters.chat import ChatClient
-from core.adapters.chat_answer import Mishap, read_completion
-from core.adapters.chat_http import ChatOptions
-from core.adapters.chat_prices import load_prices
+from core.adapters.chat.answer import Mishap, read_completion
+from core.adapters.chat.chat import ChatClient
+from core.adapters.chat.http import ChatOptions
+from core.adapters.chat.prices import load_prices
 from core.adapters.exchange_http import Surroundings
 from core.errors import Code, CrpbotError
 from core.llm.asking import (
@@ -156,8 +156,8 @@ def make_client(
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time-outs that are the same for every question."""
-    monkeypatch.setattr("core.adapters.chat_http.CONNECT_SECONDS", PATIENT)
-    monkeypatch.setattr("core.adapters.chat_models.PATIENCE_SECONDS", PATIENT)
+    monkeypatch.setattr("core.adapters.chat.http.CONNECT_SECONDS", PATIENT)
+    monkeypatch.setattr("core.adapters.chat.models.PATIENCE_SECONDS", PATIENT)
 
 
 @pytest.fixture
@@ -342,9 +342,9 @@ class TestFaults:
         assert desk.budget.spent_usd() >= desk.server.billed_usd()
 
     async def test_the_deadline_holds_over_all_attempts(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("core.adapters.chat.ATTEMPTS", 10**9)  # only the deadline ends it
+        monkeypatch.setattr("core.adapters.chat.chat.ATTEMPTS", 10**9)  # only the deadline ends it
         monkeypatch.setattr(desk.world, "sleep", asyncio.sleep)
-        monkeypatch.setattr("core.adapters.chat.FIRST_WAIT_SECONDS", 0.0)
+        monkeypatch.setattr("core.adapters.chat.chat.FIRST_WAIT_SECONDS", 0.0)
         desk.server.latency_seconds = 0.05
         desk.server.plan(Wire.RESET)
         async with asyncio.timeout(PATIENT):
@@ -454,7 +454,7 @@ class TestMoney:
     async def test_a_ledger_that_cannot_settle_costs_the_reservation_and_not_the_reply(
         self, desk: Desk, broken: set[str], lag: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("core.adapters.chat_purse.MOST_SETTLE_SECONDS", 0.1)
+        monkeypatch.setattr("core.adapters.chat.purse.MOST_SETTLE_SECONDS", 0.1)
         desk.budget.broken, desk.budget.settle_seconds = broken, lag
         async with asyncio.timeout(PATIENT):
             reply = await desk.reply()

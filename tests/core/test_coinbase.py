@@ -18,9 +18,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from core.adapters.coinbase import SETTLE_MS, CoinbaseMarket
-from core.adapters.coinbase_key import CdpKey
-from core.adapters.coinbase_rest import PAGES_AHEAD
+from core.adapters.coinbase.key import CdpKey
+from core.adapters.coinbase.market import SETTLE_MS, CoinbaseMarket
+from core.adapters.coinbase.rest import PAGES_AHEAD
 from core.adapters.exchange_http import Pace, Surroundings
 from core.adapters.grid import closed_candles
 from core.errors import Code, CrpbotError
@@ -692,7 +692,7 @@ class TestHistory:
 class TestReadiness:
     @pytest.fixture(autouse=True)
     def patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("core.adapters.coinbase_inspection.READY_SECONDS", PATIENT)
+        monkeypatch.setattr("core.adapters.coinbase.inspection.READY_SECONDS", PATIENT)
 
     @pytest.mark.parametrize(
         ("skew_ms", "words"),

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from core.adapters.coinbase_key import CdpKey
+from core.adapters.coinbase.key import CdpKey
 from core.errors import Code, CrpbotError
 from tests.fake_coinbase import verify
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from core.adapters.coingecko import FREE_CREDITS, KEEPER, CoinGecko, key_headers
-from core.adapters.coingecko_answers import COINS, SOURCES
-from core.adapters.context_memory import ContextMemory, Fetch
+from core.adapters.coingecko.answers import COINS, SOURCES
+from core.adapters.coingecko.facts import FREE_CREDITS, KEEPER, CoinGecko, key_headers
+from core.adapters.coingecko.memory import ContextMemory, Fetch
 from core.adapters.exchange_http import Surroundings
 from core.context import Facts
 from core.errors import Code, CrpbotError

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from core.adapters.lines_folder import LinesFolder
-from core.adapters.model_folder import ModelFolder
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.lines import LinesFolder
 from core.ensemble import Line
 from core.errors import CrpbotError
 from core.files import Files

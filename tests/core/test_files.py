@@ -10,10 +10,10 @@ from wsgiref.types import WSGIEnvironment
 
 import pytest
 
-from core.adapters.bucket_lease import LEASE_SECONDS
-from core.adapters.files_bucket import BucketFiles
-from core.adapters.files_folder import FolderFiles
-from core.adapters.places import open_files
+from core.adapters.files.bucket import BucketFiles
+from core.adapters.files.bucket_lease import LEASE_SECONDS
+from core.adapters.files.folder import FolderFiles
+from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from core.files import Files
 from tests.core.buckets import BUCKET, BucketServer, Fault, refuse

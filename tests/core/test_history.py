@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.adapters import history as module
-from core.adapters.history import Outcome, Source, download
-from core.adapters.history_answer import DOUBTFUL, NO_CANDLE
-from core.adapters.history_file import KEY, read_memo, read_stretch
-from core.adapters.history_merge import GROUP_CANDLES
-from core.adapters.history_plan import PIECE_CANDLES, SEAM_CANDLES, SETTLED_MS, Series, claim
-from core.adapters.raw_file import read_raw
-from core.adapters.replay import ReplayMarket
+from core.adapters.history.answer import DOUBTFUL, NO_CANDLE
+from core.adapters.history.download import Outcome, Source, download
+from core.adapters.history.file import KEY, read_memo, read_stretch
+from core.adapters.history.merge import GROUP_CANDLES
+from core.adapters.history.plan import PIECE_CANDLES, SEAM_CANDLES, SETTLED_MS, Series, claim
+from core.adapters.history.raw_file import read_raw
+from core.adapters.replay.market import ReplayMarket
 from core.adapters.stretches import Stretch
 from core.errors import Code, CrpbotError
 from core.gate import POLICIES, RawCandles

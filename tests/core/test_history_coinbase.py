@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.adapters.coinbase import CoinbaseMarket
+from core.adapters.coinbase.market import CoinbaseMarket
 from core.adapters.exchange_http import Pace, Surroundings
-from core.adapters.history import Outcome, download
-from core.adapters.history_file import read_memo
-from core.adapters.history_plan import Series
-from core.adapters.raw_file import read_raw
+from core.adapters.history.download import Outcome, download
+from core.adapters.history.file import read_memo
+from core.adapters.history.plan import Series
+from core.adapters.history.raw_file import read_raw
 from core.gate import RawCandles
 from tests.fake_coinbase import FakeCoinbase, Reply
 from tests.fake_coinbase_market import MINUTE_MS, Flaw, truth

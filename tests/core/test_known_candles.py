@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.adapters.known_candles import MOST_CANDLES, NO_ROWS, READ_AGAIN, KnownCandles
+from core.adapters.coinbase.known_candles import MOST_CANDLES, NO_ROWS, READ_AGAIN, KnownCandles
 from core.gate import RawCandles, sift
 
 STEP = 300_000

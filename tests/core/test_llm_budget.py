@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from core.adapters.chat import ChatClient
-from core.adapters.chat_http import ChatOptions
-from core.adapters.chat_prices import load_prices
+from core.adapters.chat.chat import ChatClient
+from core.adapters.chat.http import ChatOptions
+from core.adapters.chat.prices import load_prices
 from core.adapters.exchange_http import Surroundings
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import INI_FILE
@@ -402,7 +402,7 @@ class TestBill:
         self, ledger_url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("LEAST_SETTLE_SECONDS", "MOST_SETTLE_SECONDS"):
-            monkeypatch.setattr(f"core.adapters.chat_purse.{name}", PATIENT_SECONDS)
+            monkeypatch.setattr(f"core.adapters.chat.purse.{name}", PATIENT_SECONDS)
         caps = Caps(month=10**9, day=2_000_000)
         with FakeDeepSeek(now=NOON) as server:
             server.latency_seconds = LATENCY_SECONDS

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.adapters.chat_prices import SHIPPED, load_prices, require_price
+from core.adapters.chat.prices import SHIPPED, load_prices, require_price
 from core.errors import CrpbotError
 from core.llm.price import FRAME_TOKENS, Tariff, Usage
 from tests.fake_deepseek_answers import PRICES, count_tokens, price_call

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
 
-from core.adapters.files_bucket import BucketFiles
-from core.adapters.lines_folder import LinesFolder
-from core.adapters.model_folder import ModelFolder
+from core.adapters.files.bucket import BucketFiles
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.lines import LinesFolder
 from core.errors import Code, CrpbotError
 from core.models.weighting import USUAL
 from tests.core.buckets import BUCKET, BucketServer, refuse

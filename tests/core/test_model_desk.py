@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.model_folder import ModelFolder
-from core.adapters.model_reports import REPORTS
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.reports import REPORTS
 from core.ensemble import Forecast, combine
 from core.errors import Code, CrpbotError
 from core.forecasts.desk import ModelDesk

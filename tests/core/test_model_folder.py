@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.adapters.model_folder import ModelFolder
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
+from core.adapters.models.folder import ModelFolder
 from core.bucket import is_bucket
 from core.errors import Code, CrpbotError
 from core.files import Files

@@ -16,7 +16,7 @@ from types import FrameType
 
 import pytest
 
-from core.adapters.model_folder import ModelFolder
+from core.adapters.models.folder import ModelFolder
 from core.errors import CrpbotError
 from core.models.manifest import Kind, Manifest
 from core.models.weights import decode

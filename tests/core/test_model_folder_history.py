@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from core.adapters.model_folder import ModelFolder
-from core.adapters.places import open_files
-from core.adapters.promotion_record import PromotionRecord
+from core.adapters.files.places import open_files
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.promotions import PromotionRecord
 from core.errors import Code, CrpbotError
 from core.files import Files
 from core.market import interval_seconds

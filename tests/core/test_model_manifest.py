@@ -54,7 +54,7 @@ def test_a_whole_number_may_stand_where_a_number_is_meant() -> None:
 
 def test_reading_a_manifest_needs_no_torch() -> None:
     """The gateway lists models, and has no torch."""
-    code = "import sys, core.models.suitability, core.adapters.model_folder; print('torch' in sys.modules)"
+    code = "import sys, core.models.suitability, core.adapters.models.folder; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.adapters.replay import ReplayMarket
+from core.adapters.replay.market import ReplayMarket
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS
 from tests.core.recordings import MINUTE_MS, START_MS, Table, ask, make_rows, refusal, save

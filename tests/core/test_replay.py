@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.adapters.history import download
-from core.adapters.history_plan import Series
-from core.adapters.replay import ReplayMarket
-from core.adapters.synthetic import SyntheticMarket
-from core.adapters.synthetic_history import SyntheticHistory
+from core.adapters.history.download import download
+from core.adapters.history.plan import Series
+from core.adapters.replay.market import ReplayMarket
+from core.adapters.synthetic.history import SyntheticHistory
+from core.adapters.synthetic.market import SyntheticMarket
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, INTERVAL_SECONDS
 from core.ports import Told

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import core.analyzers.risk_metrics
-from cli.replay import replay_ledger
+from cli.signals.replay import replay_ledger
 from core import analyzers
 from core.adapters.fits import load_fits
 from core.adapters.ledger.ledger import Ledger

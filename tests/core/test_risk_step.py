@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
-from core.adapters.coinbase import CoinbaseMarket
-from core.adapters.coinbase_inspection import Inspection
-from core.adapters.coinbase_rest import Product
+from core.adapters.coinbase.inspection import Inspection
+from core.adapters.coinbase.market import CoinbaseMarket
+from core.adapters.coinbase.rest import Product
 from core.adapters.exchange_http import Pace, Surroundings
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.replay import ReplayMarket
-from core.adapters.synthetic import SyntheticMarket
-from core.adapters.synthetic_path import COINS
+from core.adapters.replay.market import ReplayMarket
+from core.adapters.synthetic.market import SyntheticMarket
+from core.adapters.synthetic.path import COINS
 from core.market import SYMBOLS
 from core.risk.size import FINEST, Step
 from core.settings.sources import load_settings

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.adapters import synthetic
 from core.adapters.grid import MAX_CANDLES, closed_candles, merge_candles
-from core.adapters.spread import HALF_SPREAD, quote_around
-from core.adapters.synthetic import SyntheticMarket
-from core.adapters.synthetic_path import COINS, ERA_DAYS
+from core.adapters.synthetic import market as synthetic
+from core.adapters.synthetic.market import SyntheticMarket
+from core.adapters.synthetic.path import COINS, ERA_DAYS
+from core.adapters.synthetic.spread import HALF_SPREAD, quote_around
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, INTERVAL_SECONDS, SYMBOLS, Candles
 from core.ports import Told

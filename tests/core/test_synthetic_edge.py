@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.adapters.synthetic import SyntheticMarket, is_invented
-from core.adapters.synthetic_edge import draw_pressure
-from core.adapters.synthetic_noise import Noise
-from core.adapters.synthetic_path import COINS, ERA_DAYS
+from core.adapters.synthetic.edge import draw_pressure
+from core.adapters.synthetic.market import SyntheticMarket, is_invented
+from core.adapters.synthetic.noise import Noise
+from core.adapters.synthetic.path import COINS, ERA_DAYS
 from core.market import COLUMNS, INTERVAL_SECONDS, SYMBOLS, Candles
 
 DAY_MS = 86_400_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.adapters.synthetic import SyntheticMarket
-from core.adapters.synthetic_noise import Noise, smooth_noise, splitmix64
-from core.adapters.synthetic_path import COINS, compute_era
+from core.adapters.synthetic.market import SyntheticMarket
+from core.adapters.synthetic.noise import Noise, smooth_noise, splitmix64
+from core.adapters.synthetic.path import COINS, compute_era
 from core.market import INTERVAL_SECONDS, SYMBOLS, Candles
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.analyzers import discover
 from core.deciding.synthesis import EQUAL
 from core.deciding.weights import (

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.adapters.lines_folder import LinesFolder
-from core.adapters.model_folder import ModelFolder
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.lines import LinesFolder
 from core.analysis import Findings
 from core.errors import Code, CrpbotError
 from core.forecasts.lineup import CANDLES, Lineup, Seat

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.lines_folder import LinesFolder
-from core.adapters.model_folder import ModelFolder
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
+from core.adapters.models.folder import ModelFolder
+from core.adapters.models.lines import LinesFolder
 from core.settings.declared import Settings
 from serving.ensemble import build_models
 from serving.lineup import LineupWatcher

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from core.adapters.model_folder import ModelFolder
+from core.adapters.models.folder import ModelFolder
 from core.models.manifest import Kind
 from core.models.weighting import KINDS
 from tests.core.bad_model_files import BAD_FILES

@@ -22,7 +22,7 @@ import pytest
 
 from api.metrics import Metrics
 from api.operation import Operation
-from core.adapters import chat_purse
+from core.adapters.chat import purse as chat_purse
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signal_reads import Signals

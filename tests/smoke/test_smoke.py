@@ -11,7 +11,7 @@ from api.gateway import Address, Gateway
 from api.metrics import Metrics
 from api.operations import analysis_operations
 from api.readiness import Readiness
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.desk import Defaults, Desk
 from core.market import SYMBOLS
 from core.panel import LocalAnalysts, Samples

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from core.files import Files
 from serving.processes import command_line
 from tests.core.recordings import make_rows, save

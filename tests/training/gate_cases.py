@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.models.judgement import Judgement, RuleName, Ruling
 from training.gate import Candidate, Champion, judge, record
 from training.gate_terms import Terms

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.errors import CrpbotError
 from serving.processes import Process, descendants, identify, kill_until_gone
 from tests.fake_aws.metadata import FakeMetadata

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from tests.training.launching import LIMITS, LOOK_SECONDS, ROOT
 from training.cluster.cloud import Cloud
 from training.cluster.launcher import default_url, end, launch

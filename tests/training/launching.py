@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from core.files import Files
 from tests.fake_aws.server import FakeAws, Instance
 from training.cluster.cloud import Cloud

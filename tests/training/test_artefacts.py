@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.errors import Code, CrpbotError
 from core.models.manifest_text import write_manifest
 from tests.core.model_cases import make_model

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.job_plan import Plan, Stage
-from cli.training import DAYS, TRANSFORMER_EPOCHS
-from cli.training_order import Order
+from cli.training.order import Order
+from cli.training.plan import Plan, Stage
+from cli.training.train import DAYS, TRANSFORMER_EPOCHS
 from core.errors import Code, CrpbotError
 from core.market import SYMBOLS, Candles
 from core.models.manifest import Kind

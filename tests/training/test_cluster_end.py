@@ -172,7 +172,7 @@ def test_a_list_of_regions_that_cannot_be_read_is_told_with_its_remedy(laptop: L
 
 
 def test_a_bucket_that_is_gone_keeps_no_machine_from_being_ended(laptop: Laptop) -> None:
-    from core.adapters.places import open_files
+    from core.adapters.files.places import open_files
 
     laptop.launch()
     laptop.end(open_files("s3://a-bucket-that-is-gone/training"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from tests.training.test_post import BOOT
 from training.cluster.head_mail import HeadMail
 from training.cluster.inbox import MOST_LOG_BYTES, JobsApi, Try, entrypoint, plan, read_log

@@ -29,7 +29,7 @@ CALLED = {
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
 }
-# what AWS wants beside a call: tags with RunInstances, roles that are passed, the objects of core.adapters.files_bucket
+# what AWS wants beside a call: tags with RunInstances, roles that are passed, the objects of core.adapters.files.bucket
 BESIDE = {
     "ec2:CreateTags",
     "iam:PassRole",

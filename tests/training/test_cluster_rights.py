@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from tests.fake_aws.server import FakeAws
 from tests.training.launching import Laptop, served
 from tests.training.test_cluster_policies import FACTS, as_list

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.errors import Code, CrpbotError
 from core.features import FEATURES, WARM_UP, compute
 from core.market import COLUMNS, Candles, milliseconds

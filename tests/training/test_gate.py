@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import betainc
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.errors import CrpbotError
 from core.models.judgement import HOUSE, Outcome, RuleName, Verdict, read_judgement, write_judgement
 from core.performance.better import trades_for_rate

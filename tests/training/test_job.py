@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.files_folder import FolderFiles
-from core.adapters.places import open_files
+from core.adapters.files.folder import FolderFiles
+from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
 from core.models.weights import decode

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.adapters.synthetic import SyntheticMarket
-from core.adapters.synthetic_edge import draw_pressure
-from core.adapters.synthetic_noise import Noise
+from core.adapters.synthetic.edge import draw_pressure
+from core.adapters.synthetic.market import SyntheticMarket
+from core.adapters.synthetic.noise import Noise
 from core.market import Candles
 from training.baselines import LOGISTIC, score_baselines
 from training.dataset import Dataset, build_dataset

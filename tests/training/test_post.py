@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
 from training.cluster.artefacts import unseal

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.adapters.synthetic import SyntheticMarket
+from core.adapters.synthetic.market import SyntheticMarket
 from core.errors import CrpbotError
 from core.market import Candles
 from core.models.calibration import log_odds

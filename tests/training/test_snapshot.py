@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS
 from tests.training.made_histories import DAY, make_history

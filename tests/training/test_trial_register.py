@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.adapters.files_folder import FolderFiles
+from core.adapters.files.folder import FolderFiles
 from core.errors import CrpbotError
 from tests.training.gate_cases import AT
 from training.trial_register import ORIGIN, TrialRegister, Try, align, name_try

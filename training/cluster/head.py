@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from core.errors import CrpbotError
 from training.cluster.fallback import lowered, reordered, tell
 from training.cluster.head_mail import HeadMail, Sight

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from training.cluster.mail import MOST_TEXT_BYTES, job_key
 from training.cluster.order import JobOrder, read_order

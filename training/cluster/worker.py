@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Final, NamedTuple
 
-from core.adapters.places import open_files
+from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from training.cluster.machine import Launch, StartLimit, end_machine, machine_folder, open_launch, steady
 from training.cluster.mail import MOST_TEXT_BYTES, cluster_key

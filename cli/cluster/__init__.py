@@ -1,0 +1,1 @@
+"""`crpbot cluster`: the training cluster on AWS from the laptop's side."""

@@ -1,0 +1,1 @@
+"""`crpbot fit`: the theories that learn from long history, and the weights of the votes."""

@@ -1,0 +1,1 @@
+"""`crpbot models` and the commands on models that are there."""

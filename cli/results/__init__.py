@@ -1,0 +1,1 @@
+"""`crpbot performance`, `contribution`, `review` and `record`."""

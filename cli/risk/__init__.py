@@ -1,0 +1,1 @@
+"""`crpbot risk`, `kill` and `account`."""

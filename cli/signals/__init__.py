@@ -1,0 +1,1 @@
+"""`crpbot signal`, `signals`, `replay` and `explain`."""

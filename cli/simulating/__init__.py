@@ -1,0 +1,1 @@
+"""`crpbot simulate`: months of the synthetic market in minutes."""

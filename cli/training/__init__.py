@@ -1,0 +1,1 @@
+"""`crpbot train`, `evaluate`, `promote` and what belongs to them."""

@@ -1,0 +1,58 @@
+"""The model that decides now, which every new one must beat: it is opened before a training, and asked after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.training.advice import complete
+from cli.training.register import check_counted
+from core.adapters.models.folder import ModelFolder
+from core.errors import Code, CrpbotError
+from core.files import Files
+from core.models.manifest import Manifest
+from core.models.store import Slot, demotion, slot_of
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset
+    from training.gate import Champion
+
+
+def check_judgeable(slots: Iterable[Slot], models: Files) -> None:
+    """Refuse before a training what would stop the judgement after it."""
+    check_counted(models)
+    for slot in slots:
+        open_champion(slot, models)
+
+
+def open_champion(slot: Slot, models: Files) -> tuple[Manifest, Any] | None:  # Any: torch is not known here
+    """The model that decides; one that cannot be opened blocks every other until it is demoted, so it is said early."""
+    from core.models.weights import decode
+
+    store = ModelFolder(models)
+    entry = store.promoted().get(slot)
+    if entry is None:
+        return None
+    try:
+        manifest, blob = store.load(entry.read().version)
+        return manifest, decode(manifest, blob)
+    except CrpbotError as error:
+        detail = f"{entry.file} decides and cannot be opened, so no other model can be compared with it"
+        remedy = complete(demotion(slot), models)
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION, f"{detail}: {error.detail}; first `{remedy}`", reason="CHAMPION_NOT_OPENED"
+        ) from error
+
+
+def ask_champion(manifest: Manifest, datasets: Sequence[Dataset], models: Files) -> Champion | None:
+    """The model of the same market that decides now, and what it says of the same candles; None: it is this one."""
+    from training.evaluate import rescale, score_part
+    from training.gate import Champion
+
+    found = open_champion(slot_of(manifest), models)
+    if found is None or found[0].version == manifest.version or found[0].origin != manifest.origin:
+        return None
+    theirs, network = found
+    known = [each for each in datasets if each.symbol in theirs.symbols]
+    scores = [score_part(network, theirs, rescale(each, theirs), each.test) for each in known]
+    return Champion(theirs.version, tuple(each for found in scores for each in found))

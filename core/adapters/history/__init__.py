@@ -1,0 +1,1 @@
+"""History of markets as files: downloaded, mended, resumed."""

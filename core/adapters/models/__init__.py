@@ -1,0 +1,1 @@
+"""The models' place: weights, manifests, reports, pointers."""

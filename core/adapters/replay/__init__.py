@@ -1,0 +1,1 @@
+"""Recorded candles as if they were live."""

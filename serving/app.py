@@ -18,9 +18,9 @@ from api.metrics import Metrics
 from api.readiness import Check, Readiness
 from core.adapters.fits import FitFolder
 from core.adapters.ledger.chain import AuditEvent
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger, Run
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
 from core.analyzers import discover
 from core.desk import Defaults, Desk
 from core.errors import CrpbotError

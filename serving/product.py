@@ -18,11 +18,11 @@ from api.operations import (
 )
 from core.adapters.chat.chat import ChatClient
 from core.adapters.ledger.accounts import StoredAccounts
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.paper_books import StoredBooks
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.theory_figures import StoredFigures
 from core.desk import Desk
 from core.fitted import Library

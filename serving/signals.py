@@ -13,7 +13,7 @@ from core.adapters.chat.http import ChatOptions
 from core.adapters.chat.prices import load_prices, require_price
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.spend import Spend
 from core.adapters.numerics import numerics_fingerprint
 from core.deciding.verdicts import Habits, Verdicts

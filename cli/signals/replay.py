@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from core.adapters.ledger.ledger import Ledger
-    from core.adapters.ledger.signal_reads import Signals
+    from core.adapters.ledger.signals.reads import Signals
     from core.fitted import Shelf
     from core.replaying.decision import Machine, Replayed
 
@@ -87,7 +87,7 @@ async def _replay_batch(
 
 async def _replay(signal_id: str | None, tell: Tell) -> list[Replayed]:
     from core.adapters.fits import FitFolder
-    from core.adapters.ledger.signal_reads import Signals
+    from core.adapters.ledger.signals.reads import Signals
     from core.adapters.numerics import numerics_fingerprint
     from core.replaying.decision import Machine
     from serving.app import fit_folder
@@ -103,7 +103,7 @@ async def _replay(signal_id: str | None, tell: Tell) -> list[Replayed]:
 
 
 async def _explain(signal_id: str) -> Json:
-    from core.adapters.ledger.signal_reads import Signals
+    from core.adapters.ledger.signals.reads import Signals
     from core.canonical import write_canonical
     from core.risk.account import Moment
     from core.signals.reader import SignalReader

@@ -20,12 +20,12 @@ from typing import Final
 
 from cli.progress import Tell
 from core.adapters.ledger.accounts import DEFAULT_CAPITAL, StoredAccounts, default_accounts
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.entries import entries_of_trades
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.paper_books import StoredBooks
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.statistics import LedgerStatistics
 from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import Findings as Readings

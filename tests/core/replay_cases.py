@@ -11,10 +11,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from core.adapters.fits import FitFolder, save_fit
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
 from core.adapters.numerics import numerics_fingerprint
 from core.analyzers import code_hash, find
 from core.deciding.verdicts import Verdicts

@@ -11,10 +11,10 @@ from decimal import Decimal
 from itertools import count
 
 from core.adapters.ledger.accounts import StoredAccounts, default_accounts
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.kill import StoredSwitch
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
 from core.analysis import RefusedSymbol
 from core.deciding.verdicts import Habits, Verdicts
 from core.ensemble import Outlook

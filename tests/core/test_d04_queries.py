@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_results import (
+from core.adapters.ledger.signals.results import (
     SignalResult,
     store_result,
 )

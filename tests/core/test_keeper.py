@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
-from core.adapters.ledger.signal_reads import Signals
-from core.adapters.ledger.signals_schema import signal_results
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
+from core.adapters.ledger.signals.schema import signal_results
 from core.deciding.confidence import raise_threshold
 from core.errors import Code
 from core.keeper import Keeper, Tally

@@ -9,7 +9,7 @@ import pytest
 
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.paper_books import StoredBooks
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.reads import Signals
 from core.errors import Code, CrpbotError
 from core.paper.desk import PaperDesk
 from core.paper.requests import CancelPaperTradeRequest, ClosePaperTradeRequest, OpenPaperTradeRequest

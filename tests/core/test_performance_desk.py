@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from core.adapters.ledger import results
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.learned import StoredRecord
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.statistics import LedgerStatistics
 from core.adapters.ledger.theory_figures import StoredFigures
 from core.deciding.confidence import pool

@@ -20,7 +20,7 @@ from cli.signals.replay import replay_ledger
 from core import analyzers
 from core.adapters.fits import load_fits
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.reads import Signals
 from core.analysis import Reading
 from core.analyzers import Analyzer, find
 from core.deciding.confidence import TierRecord, to_columns

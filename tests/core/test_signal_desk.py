@@ -14,7 +14,7 @@ from api.operation import Call as OperationCall
 from api.operation import Operation, perform, remember
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_results import SignalResult, store_result
+from core.adapters.ledger.signals.results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
 from core.deciding.confidence import JUDGED_FROM, TierRecord

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.reads import Signals
 from core.errors import Code, CrpbotError
 from core.risk.account import Moment
 from core.signals.reader import MAX_PAGE, SignalReader

@@ -22,9 +22,9 @@ from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import INI_FILE
 from core.adapters.ledger.packing import pack, unpack
-from core.adapters.ledger.signal_reads import Signals
-from core.adapters.ledger.signal_rows import from_row, to_row
-from core.adapters.ledger.signals import find_decided, mark_executed
+from core.adapters.ledger.signals.reads import Signals
+from core.adapters.ledger.signals.rows import from_row, to_row
+from core.adapters.ledger.signals.signals import find_decided, mark_executed
 from core.errors import Code, CrpbotError
 from core.risk.account import Moment
 from core.signal import Signal, Strategy, Variant, Vote

@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 
-from core.adapters.ledger.decisions import StoredDecisions
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import downgrade, upgrade
-from core.adapters.ledger.signal_reads import Signals
-from core.adapters.ledger.signal_results import SignalResult, store_result
+from core.adapters.ledger.signals.decisions import StoredDecisions
+from core.adapters.ledger.signals.reads import Signals
+from core.adapters.ledger.signals.results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
 from core.deciding.confidence import JUDGED_FROM

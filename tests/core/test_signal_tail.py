@@ -12,7 +12,7 @@ import pytest
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
-from core.adapters.ledger.signal_tail import PAGE, SignalTail
+from core.adapters.ledger.signals.tail import PAGE, SignalTail
 from core.errors import CrpbotError
 from core.signals.store import EVERYTHING, SignalFilter, StoredSignal
 from tests.core.decisions import NOON, decision, store

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signal_reads import Signals
-from core.adapters.ledger.snapshots import read_snapshot
+from core.adapters.ledger.signals.reads import Signals
+from core.adapters.ledger.signals.snapshots import read_snapshot
 from core.errors import Code, CrpbotError
 from core.market import Candles
 from core.signals.store import SnapshotReference

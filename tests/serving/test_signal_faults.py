@@ -25,7 +25,7 @@ from api.operation import Operation
 from core.adapters.chat import purse as chat_purse
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
-from core.adapters.ledger.signal_reads import Signals
+from core.adapters.ledger.signals.reads import Signals
 from core.fitted import NOTHING_FITTED
 from core.llm.redaction import spellings
 from core.market import SYMBOLS

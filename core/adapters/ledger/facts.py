@@ -40,7 +40,7 @@ from core.adapters.ledger.risk_schema import (
     ledger_entries,
     trades,
 )
-from core.adapters.ledger.signals_schema import signals
+from core.adapters.ledger.signals.schema import signals
 from core.canonical import read_canonical, write_canonical
 from core.errors import Code, CrpbotError, unknown
 from core.money import from_units

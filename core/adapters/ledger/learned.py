@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signals_schema import signal_results, signals
+from core.adapters.ledger.signals.schema import signal_results, signals
 from core.paper.record import Key, Tally
 from core.risk.booking import NEVER_IN_MARKET, Outcome
 from core.signal import Strategy, Variant

@@ -16,7 +16,7 @@ from core.adapters.ledger.ledger import MAX_SEQ, Ledger
 from core.adapters.ledger.locks import lock_account, locked_facts
 from core.adapters.ledger.moves import find_trade, move_trade
 from core.adapters.ledger.risk_schema import trades
-from core.adapters.ledger.signal_results import SignalResult, store_result
+from core.adapters.ledger.signals.results import SignalResult, store_result
 from core.errors import invalid
 from core.idempotency import Attempt
 from core.paper.desk import Ending, Opening, TradeFilter

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.facts import ACCOUNT, to_account
 from core.adapters.ledger.risk_schema import accounts, trades
-from core.adapters.ledger.signal_rows import from_row
-from core.adapters.ledger.signal_texts import day_of, read_texts
-from core.adapters.ledger.signals import read_sealed
-from core.adapters.ledger.signals_schema import signal_results, signals
+from core.adapters.ledger.signals.rows import from_row
+from core.adapters.ledger.signals.schema import signal_results, signals
+from core.adapters.ledger.signals.signals import read_sealed
+from core.adapters.ledger.signals.texts import day_of, read_texts
 from core.deciding.decision import Case
 from core.errors import invalid, unknown
 from core.money import from_units

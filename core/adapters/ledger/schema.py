@@ -8,7 +8,7 @@ from core.adapters.ledger.columns import Instant, LargeInteger, metadata
 from core.adapters.ledger.forecasts_schema import FORECAST_TABLES
 from core.adapters.ledger.idempotency_schema import idempotency_keys
 from core.adapters.ledger.risk_schema import RISK_TABLES
-from core.adapters.ledger.signals_schema import SIGNAL_TABLES
+from core.adapters.ledger.signals.schema import SIGNAL_TABLES
 from core.adapters.ledger.spend_schema import SPEND_TABLES
 
 runs = Table(

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.risk_schema import trades
-from core.adapters.ledger.signals_schema import theory_performance
+from core.adapters.ledger.signals.schema import theory_performance
 from core.idempotency import Attempt
 from core.performance.contribution import Role
 from core.performance.question import ListTheoryPerformanceRequest

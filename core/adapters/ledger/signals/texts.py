@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.adapters.ledger.packing import WINDOW, pack, unpack
-from core.adapters.ledger.signals_schema import signal_texts, signals, text_bases
+from core.adapters.ledger.signals.schema import signal_texts, signals, text_bases
 from core.errors import Code, CrpbotError, invalid
 
 DETAIL = "detail"  # the kind that belongs to the signal itself and is never deleted

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.signals_schema import signal_results, signals
+from core.adapters.ledger.signals.schema import signal_results, signals
 from core.deciding.confidence import Records, TierRecord
 from core.signal import Strategy, Variant
 from core.trade import Book, Tier

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.signals_schema import signal_results
+from core.adapters.ledger.signals.schema import signal_results
 from core.money import decimal_text, to_units
 
 

@@ -17,8 +17,8 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.adapters.ledger.seen import Seen, SeenLast, Series
-from core.adapters.ledger.signals_schema import candle_series, candles, snapshots
+from core.adapters.ledger.signals.schema import candle_series, candles, snapshots
+from core.adapters.ledger.signals.seen import Seen, SeenLast, Series
 from core.errors import Code, CrpbotError
 from core.market import COLUMNS, Candles, Floats, Instants, interval_seconds
 from core.signals.store import SnapshotReference

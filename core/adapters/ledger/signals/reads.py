@@ -16,11 +16,9 @@ from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.idempotency import conclude, hold
 from core.adapters.ledger.ledger import MAX_PAGE, MAX_SEQ, Ledger
 from core.adapters.ledger.schema import audit_log
-from core.adapters.ledger.seen import Seen, SeenLast
-from core.adapters.ledger.signal_rows import Row, from_row, seal_row
-from core.adapters.ledger.signal_tail import SignalTail
-from core.adapters.ledger.signal_texts import day_of, delete_texts_batch, read_texts
-from core.adapters.ledger.signals import (
+from core.adapters.ledger.signals.rows import Row, from_row, seal_row
+from core.adapters.ledger.signals.seen import Seen, SeenLast
+from core.adapters.ledger.signals.signals import (
     find_signal,
     find_signals,
     list_signals,
@@ -30,7 +28,9 @@ from core.adapters.ledger.signals import (
     read_sealed,
     signals_after,
 )
-from core.adapters.ledger.snapshots import delete_snapshots_batch, read_identity, read_snapshot, store_snapshot
+from core.adapters.ledger.signals.snapshots import delete_snapshots_batch, read_identity, read_snapshot, store_snapshot
+from core.adapters.ledger.signals.tail import SignalTail
+from core.adapters.ledger.signals.texts import day_of, delete_texts_batch, read_texts
 from core.errors import Code, CrpbotError, invalid
 from core.idempotency import Attempt
 from core.market import Candles

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.adapters.ledger.audit import append_events, lock_head
 from core.adapters.ledger.chain import AuditEvent
 from core.adapters.ledger.packing import pack, unpack
-from core.adapters.ledger.signal_rows import from_row, seal_row, to_row
-from core.adapters.ledger.signal_texts import (
+from core.adapters.ledger.signals.rows import from_row, seal_row, to_row
+from core.adapters.ledger.signals.schema import EMITTED, signals
+from core.adapters.ledger.signals.texts import (
     DETAIL,
     Bases,
     day_of,
@@ -25,7 +26,6 @@ from core.adapters.ledger.signal_texts import (
     settle_bases,
     text_rows,
 )
-from core.adapters.ledger.signals_schema import EMITTED, signals
 from core.errors import Code, CrpbotError
 from core.signal import Signal, Strategy, Variant
 from core.signals.store import EVERYTHING, NewSignal, SignalFilter, SignalPage, StoredSignal

@@ -10,9 +10,9 @@ from core.adapters.ledger.births import insert_emission, insert_trade, insert_tr
 from core.adapters.ledger.idempotency import hold
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.locks import locked_as_made, locked_facts
-from core.adapters.ledger.signal_reads import Signals
-from core.adapters.ledger.signal_records import read_records
-from core.adapters.ledger.signals import find_slot, store_signal, store_signals
+from core.adapters.ledger.signals.reads import Signals
+from core.adapters.ledger.signals.records import read_records
+from core.adapters.ledger.signals.signals import find_slot, store_signal, store_signals
 from core.deciding.confidence import Records
 from core.idempotency import Attempt
 from core.market import Candles

@@ -1,0 +1,1 @@
+"""Stored decisions: written, read back, listed and followed."""

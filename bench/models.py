@@ -32,7 +32,7 @@ from core.models.shelf import ModelShelf, OpenModel, Precision, use_one_thread
 from core.models.weights import pack
 from tests.core.minutes import MINUTE_MS, START_MS, make_frame, to_candles
 from tests.core.model_cases import WINDOWS, describe
-from tests.core.test_model_panel import FakeStore
+from tests.core.models.test_model_panel import FakeStore
 
 LATER: Final = START_MS + 10 * 1_440 * MINUTE_MS  # the manifests of the test cases say: learned until the fourth day
 FORWARD: Final = at_most(1.1)

@@ -8,7 +8,7 @@ from cli.training.by_address import make_models
 from core.adapters.files.folder import FolderFiles
 from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
-from tests.training.test_artefacts import make_run
+from tests.training.cluster.test_artefacts import make_run
 from training.cluster.artefacts import keep_run, seal
 from training.cluster.mail import UnitProgress, job_key, write_progress
 from training.cluster.order import JobOrder, Recipe, Unit

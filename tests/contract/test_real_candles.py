@@ -37,7 +37,7 @@ from core.market import (
 )
 from core.panel import Samples
 from tests.contract import test_analyzers as contract
-from tests.core import test_recording
+from tests.core.adapters import test_recording
 from tests.core.recordings import refusal
 
 COINS = ("BTC", "ETH", "SOL", "ADA")

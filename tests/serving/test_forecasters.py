@@ -35,7 +35,7 @@ from serving.models import open_shelf
 from tests.core.bad_model_files import BAD_FILES
 from tests.core.model_cases import make_model, passing
 from tests.core.model_stores import BETTER, NEW, OLD, OLD_BLOB, make_store
-from tests.core.test_model_panel import Answers, FakeShelf, windows
+from tests.core.models.test_model_panel import Answers, FakeShelf, windows
 from tests.core.virtual_time import until
 from tests.fakes import walk_candles
 from tests.serving.fake_models import COINS, THIRD, FakeReplicas, said, speaks

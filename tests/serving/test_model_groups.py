@@ -25,7 +25,7 @@ from serving.models import Modeller
 from tests.core.bad_model_files import BAD_FILES
 from tests.core.model_cases import make_model
 from tests.core.model_stores import BTC, NEW, OLD, make_store
-from tests.core.test_model_panel import Answers, FakeShelf, windows
+from tests.core.models.test_model_panel import Answers, FakeShelf, windows
 from tests.core.virtual_time import until
 
 THEORIES = 'groups: [{name: a, theories: "*"}]\n'

@@ -59,7 +59,7 @@ from api.operation import Call, remember
 from core.adapters.ledger.idempotency import Idempotency
 from core.adapters.ledger.ledger import Ledger
 from tests.core.signal_cases import Room
-from tests.core import test_completion as cases
+from tests.core.ledger import test_completion as cases
 
 async def main(url, rpc, ask):
     room = Room(await Ledger.open(url, lock_timeout_seconds=60))

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import CrpbotError
 from core.features import ALIGNED, TIMEFRAME_FEATURES, WARM_UP, compute_timeframes
-from tests.core import test_recording
+from tests.core.adapters import test_recording
 from tests.core.minutes import COLUMNS, MINUTE_MS, START_MS, align_with_pandas, from_closes, make_frame
 
 real_folder = test_recording.real_folder

@@ -230,7 +230,7 @@ SAVE_ONE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from tests.core.test_fits import a_fit
+from tests.core.adapters.test_fits import a_fit
 from core.adapters.fits import save_fit
 for _ in range(5):
     save_fit(Path(sys.argv[2]), a_fit(sys.argv[3]))
@@ -238,7 +238,7 @@ for _ in range(5):
 
 
 def test_two_processes_that_save_at_once_lose_nothing(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     symbols = ("BTC-USD", "ETH-USD", "LTC-USD")
     savers = [
         subprocess.Popen([sys.executable, "-c", SAVE_ONE, str(root), str(tmp_path), symbol], cwd=root)

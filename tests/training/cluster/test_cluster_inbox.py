@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.adapters.files.folder import FolderFiles
-from tests.training.test_post import BOOT
+from tests.training.cluster.test_post import BOOT
 from training.cluster.head_mail import HeadMail
 from training.cluster.inbox import MOST_LOG_BYTES, JobsApi, Try, entrypoint, plan, read_log
 from training.cluster.mail import JobState, cluster_key, read_state

@@ -10,8 +10,8 @@ from core.adapters.files.places import open_files
 from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
 from core.models.weights import decode
+from tests.training.cluster.test_artefacts import make_run
 from tests.training.made_histories import DAY, make_history
-from tests.training.test_artefacts import make_run
 from training.cluster.artefacts import fetch_runs, fetch_whole, is_kept, keep_run
 from training.cluster.job import CODE, read_job
 from training.cluster.mail import read_progress

@@ -27,7 +27,7 @@ from core.features import (
 )
 from core.kernels.features import BLOCK
 from core.market import Candles
-from tests.core import test_recording
+from tests.core.adapters import test_recording
 from tests.core.minutes import COLUMNS, MINUTE_MS, START_MS, describe_with_pandas, from_closes, make_frame, to_candles
 
 real_folder = test_recording.real_folder
@@ -280,7 +280,7 @@ def test_kernels_and_plain_python_agree(tmp_path):
         "np.save(sys.argv[1] + '/two.npy', compute_timeframes(times, list(block)))\n"
     )
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=root, env=environment)
     np.testing.assert_array_equal(np.load(tmp_path / "one.npy"), compute(to_candles(frame)))
     expected = compute_timeframes(frame.index.to_numpy(), [frame[name].to_numpy() for name in COLUMNS])

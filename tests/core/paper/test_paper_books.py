@@ -21,8 +21,8 @@ from core.paper.trade import Fill, PaperTrade, rebuild
 from core.risk.account import Quote, TradeState
 from core.risk.booking import NEVER_IN_MARKET, Opening
 from core.trade import Direction
+from tests.core.paper.test_paper_replay import random_trades
 from tests.core.paper_cases import BEGIN, Books, bar, make_trade, walk
-from tests.core.test_paper_replay import random_trades
 
 ACTIONS = ("nothing", "restart", "kill", "open", "close", "cancel", "old candle", "other symbol")
 

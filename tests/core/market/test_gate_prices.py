@@ -8,7 +8,7 @@ import pytest
 from core.gate import RawCandles
 from core.gate.prices import find_oddities, find_still, find_unit_flips
 from core.market import Floats
-from tests.core.test_gate import FOUR, MINUTE_MS, scaled, walk, with_values
+from tests.core.market.test_gate import FOUR, MINUTE_MS, scaled, walk, with_values
 
 COUNT = 500
 

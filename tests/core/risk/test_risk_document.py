@@ -13,7 +13,7 @@ from core.risk.pack import RiskPack, TotalLossMode, discover_packs
 from core.risk.rule import Rule
 from core.risk.state import Standing
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "risk.md").read_text()
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "risk.md").read_text()
 
 
 def share(value: Decimal | None) -> str:

@@ -20,8 +20,8 @@ from core.errors import CrpbotError
 from core.models.manifest import Kind
 from tests.fake_aws.server import Instance
 from tests.training.boots import MINUTES, boot
+from tests.training.cluster.test_cluster_policies import FACTS, actions, as_list, resources
 from tests.training.launching import Laptop, served
-from tests.training.test_cluster_policies import FACTS, actions, as_list, resources
 from training.cluster.bundle import CHECKOUT
 from training.cluster.cloud_errors import explain
 from training.cluster.cost import Load, estimate, highest_rate
@@ -34,7 +34,7 @@ from training.cluster.ray_node import ENVIRONMENT, RayNode
 from training.cluster.terms import Limits, read_cluster
 from training.cluster.watchdog import Rules, Seen, Watch, look
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILE = ROOT / "ray_cluster.yaml"
 TEXT = FILE.read_text()
 CONTENT = yaml.safe_load(TEXT)

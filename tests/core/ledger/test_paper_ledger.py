@@ -18,8 +18,8 @@ from core.risk.account import Moment, TradeState
 from core.risk.booking import NewTrade, Opening
 from tests.core.books import Books, HandClock, seeded
 from tests.core.decisions import decision
+from tests.core.paper.test_paper_replay import random_trades
 from tests.core.paper_cases import BEGIN, bar, make_trade, walk
-from tests.core.test_paper_replay import random_trades
 
 
 def newborn(trade: PaperTrade) -> NewTrade:

@@ -9,8 +9,8 @@ import pytest
 
 from core.adapters.files.places import open_files
 from tests.fake_aws.server import FakeAws
+from tests.training.cluster.test_cluster_policies import FACTS, as_list
 from tests.training.launching import Laptop, served
-from tests.training.test_cluster_policies import FACTS, as_list
 from training.cluster.policies import read_policy, statements
 
 BUCKET = "crpbot-123456789012-us-east-1"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.errors import Code, CrpbotError
 from training.cluster.terms import Cluster, Limits, read_cluster
 
-FILE = Path(__file__).parents[2] / "ray_cluster.yaml"
+FILE = Path(__file__).parents[3] / "ray_cluster.yaml"
 TEXT = FILE.read_text()
 CONTENT = yaml.safe_load(TEXT)
 SPOT = "  gpu-spot:\n"

@@ -15,10 +15,10 @@ from core.adapters.models.folder import ModelFolder
 from core.adapters.models.lines import LinesFolder
 from core.errors import Code, CrpbotError
 from core.models.weighting import USUAL
+from tests.core.adapters.test_model_folder_faults import in_a_child
 from tests.core.buckets import BUCKET, BucketServer, refuse
 from tests.core.model_cases import AT, DAY, make_model, passing
 from tests.core.model_stores import BETTER, BTC, NEW, OLD, make_store, promoted
-from tests.core.test_model_folder_faults import in_a_child
 
 
 @pytest.fixture

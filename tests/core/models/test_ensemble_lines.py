@@ -32,8 +32,8 @@ from core.models.ensemble_lines import (
 from core.models.manifest import Kind, Manifest
 from core.models.store import EVERY_COIN, Entry, Slot, slot_of
 from core.models.weighting import USUAL, Weights
+from tests.core.adapters.test_model_folder_faults import steps_of
 from tests.core.model_cases import AT, DAY, make_model, passing
-from tests.core.test_model_folder_faults import steps_of
 
 LSTM, LSTM_BLOB = make_model(Kind.LSTM)
 WIDE, WIDE_BLOB = make_model(Kind.TRANSFORMER)

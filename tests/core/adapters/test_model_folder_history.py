@@ -16,9 +16,9 @@ from core.market import interval_seconds
 from core.models.manifest import Kind
 from core.models.promotion import Action
 from core.models.store import EVERY_COIN, Slot
+from tests.core.adapters.test_model_folder_faults import steps_of
 from tests.core.model_cases import AT, DAY, UNSERVABLE, make_model, passing
 from tests.core.model_stores import BETTER, BTC, NEW, OLD, add_third, make_store, promoted
-from tests.core.test_model_folder_faults import steps_of
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.training.cluster.test_cluster_end import start
 from tests.training.killed_launcher import BY_ANOTHER
 from tests.training.launching import ROOT, Laptop, served
-from tests.training.test_cluster_end import start
 
 ROUNDS = 50
 BY_PROGRAM = {7, 31}  # these rounds end by the command as a program, which takes seconds

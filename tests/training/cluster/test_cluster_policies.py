@@ -11,7 +11,7 @@ import pytest
 from core.errors import CrpbotError
 from training.cluster.policies import POLICIES, read_policy, statements
 
-CLUSTER_CODE = Path(__file__).parents[2] / "training/cluster"
+CLUSTER_CODE = Path(__file__).parents[3] / "training/cluster"
 FACTS = {
     "bucket": "our-bucket",
     "prefix": "training",

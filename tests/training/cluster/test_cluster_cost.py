@@ -22,7 +22,7 @@ from training.cluster.price_list import read_prices
 from training.cluster.terms import Cluster, Limits, Machine, read_cluster
 from training.history import History
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CLUSTER = read_cluster(ROOT / "ray_cluster.yaml")
 DOCUMENT = (ROOT / "docs/training-on-aws.md").read_text()
 LIMITS = Limits(hours=4.0, dollars=10.0, idle_minutes=10.0)

@@ -44,10 +44,10 @@ class Runtime(Section):
 
     profile: Literal["v7", "v6", "v7-plan"] = Field("v7", description="Set of defaults to start from.")
     mode: Annotated[Literal["dryrun", "live"], Named("RUNTIME_MODE")] = Field(
-        "dryrun", description="dryrun stores and paper-trades signals and sends none; live sends them."
+        "dryrun", description="dryrun stores and paper-trades signals; live marks them as meant for trading. Neither sends any yet."
     )
     kill_switch: Annotated[bool, Named("KILL_SWITCH")] = Field(
-        False, description="Stops all new signals from the start; the switch in the database cannot lift it."
+        False, description="Stops all new signals and trades from the start; the switch in the database cannot lift it."
     )
     log_level: Annotated[LogLevel, Named("LOG_LEVEL")] = Field("INFO", description="Least serious line that is logged.")
     state_folder: Path = Field(
@@ -276,7 +276,7 @@ class Coingecko(Section):
 
 
 class Telegram(Section):
-    """The Telegram bot."""
+    """The Telegram bot. Not used yet: there are no alerts."""
 
     token: Annotated[Secret, Named("TELEGRAM_TOKEN")] = Field(None, description="Token of the bot.")
     chat_id: Annotated[int | None, Allowed("a whole number; a group's is negative"), Named("TELEGRAM_CHAT_ID")] = Field(
@@ -285,7 +285,7 @@ class Telegram(Section):
 
 
 class Ftmo(Section):
-    """The account at the prop firm."""
+    """The account at the prop firm. Not used yet: accounts are reported by hand (`crpbot account report`)."""
 
     login: Annotated[Secret, Named("FTMO_LOGIN")] = Field(None, description="Number of the account.")
     password: Annotated[Secret, Named("FTMO_PASS")] = Field(None, description="Password of the account.")

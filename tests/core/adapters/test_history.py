@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.adapters import history as module
+from core.adapters.history import download as module
 from core.adapters.history.answer import DOUBTFUL, NO_CANDLE
 from core.adapters.history.download import Outcome, Source, download
 from core.adapters.history.file import KEY, read_memo, read_stretch

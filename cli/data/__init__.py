@@ -1,0 +1,1 @@
+"""`crpbot data`: history, its quality, and pictures of it."""

@@ -21,7 +21,7 @@ from core.adapters.ledger.engine import make_blocking_engine
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.adapters.ledger.signals.reads import Signals
-from core.adapters.ledger.signals.signals import store_signal
+from core.adapters.ledger.signals.store import store_signal
 from core.adapters.synthetic.market import SyntheticMarket
 from core.analysis import AnalyzeRequest
 from core.analyzers import choose

@@ -11,12 +11,12 @@ from cli.cluster.commands import cluster
 from cli.data.commands import data
 from cli.models.commands import calibrate, candidate, models, rollback
 from cli.output import show
-from cli.paper_commands import trade, trades
+from cli.paper.commands import trade, trades
 from cli.results.commands import contribution, performance, record, review
 from cli.risk.commands import account, kill, risk
 from cli.signals.commands import SpelledOut, schedule, signal, signals
 from cli.signals.decision_commands import explain, replay
-from cli.simulating.command import simulate
+from cli.simulating.commands import simulate
 from cli.training.commands import train
 from cli.training.judge_commands import demote, evaluate, promote, walk_forward
 from core.errors import CrpbotError
@@ -176,7 +176,7 @@ def doctor(
 
         findings = examine_live()
     else:
-        from cli.doctor.doctor import examine
+        from cli.doctor.examine import examine
 
         findings = examine(url)
     show([asdict(finding) for finding in findings], as_json, print_findings)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from core.adapters.files.places import open_files
 from core.adapters.models.folder import ModelFolder
 from core.adapters.models.lines import LinesFolder
-from core.bucket import is_bucket
+from core.bucket_address import is_bucket
 from core.models.weighting import KINDS
 from core.settings.declared import Settings
 from serving.forecasters import GroupForecasters, ModelGroup, prepare_groups

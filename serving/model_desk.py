@@ -12,17 +12,17 @@ from core.adapters.models.folder import ModelFolder
 from core.adapters.models.reports import ModelReports
 from core.desk import Desk
 from core.forecasts.desk import ModelDesk
-from core.forecasts.keeping import ForecastDesk
+from core.forecasts.keeping import ForecastKeeper
 from core.ports import Market
 from core.settings.declared import Settings
 from serving.ensemble import model_url
 from serving.workroom import Workroom
 
 
-def build_forecast_desk(settings: Settings, ledger: Ledger, market: Market) -> ForecastDesk:
+def build_forecast_desk(settings: Settings, ledger: Ledger, market: Market) -> ForecastKeeper:
     """Who keeps what the models say beside each decision."""
     retention = timedelta(days=settings.database.retention_days)
-    return ForecastDesk(store=StoredForecasts(ledger), market=market, retention=retention)
+    return ForecastKeeper(store=StoredForecasts(ledger), market=market, retention=retention)
 
 
 def build_model_desk(settings: Settings, desk: Desk, ledger: Ledger, workroom: Workroom) -> ModelDesk:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from core.bucket import SCHEME
+from core.bucket_address import SCHEME
 from core.errors import Code, CrpbotError
 from core.settings.catalogue import catalogue
 from serving.processes import Process, descendants, die_with_parent, free_ports, kill, kill_until_gone

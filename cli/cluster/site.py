@@ -18,7 +18,7 @@ from cli.cluster.guard import Guard
 from cli.cluster.options import AwsOptions
 from cli.cluster.progress import say
 from core.adapters.files.places import open_files
-from core.bucket import is_bucket
+from core.bucket_address import is_bucket
 from core.errors import Code, CrpbotError
 from core.files import Files
 from training.cluster.cloud import Cloud

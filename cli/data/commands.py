@@ -33,9 +33,9 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download candles to Parquet. Killed at any moment, the same command goes on where it stopped."""
-    from cli.data.data import Order, build_source, plain
-    from cli.data.data import fetch as run
     from cli.data.tables import print_outcomes
+    from cli.data.work import Order, build_source, plain
+    from cli.data.work import fetch as run
     from cli.progress import bar
     from core.errors import invalid
 
@@ -55,9 +55,9 @@ def fetch(
 @data.command()
 def validate(place: Input = RAW_FOLDER, as_json: Json = False) -> None:
     """Find gaps, duplicates, spikes and other defects; status 1 when a file must not be trained on."""
-    from cli.data.data import plain
-    from cli.data.data import validate as run
     from cli.data.tables import print_verdicts
+    from cli.data.work import plain
+    from cli.data.work import validate as run
 
     verdicts = run(place)
     show(plain(verdicts), as_json, print_verdicts)
@@ -76,9 +76,9 @@ def features(
     from serving.session import kernel_folder
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder(Path.cwd())))
-    from cli.data.data import features as run
-    from cli.data.data import plain
     from cli.data.tables import print_written
+    from cli.data.work import features as run
+    from cli.data.work import plain
     from cli.progress import bar
 
     with bar("features") as tell:
@@ -96,7 +96,7 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Draw candles, volume, holes and defects; any browser shows it, without a network."""
-    from cli.data.data import plot as run
+    from cli.data.work import plot as run
 
     path = run(file, output, start=start, end=end)
     show({"file": str(path)}, as_json, lambda _: typer.echo(f"drawn: {path}"))

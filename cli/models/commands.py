@@ -26,8 +26,8 @@ def first(context: typer.Context) -> None:
 @models.command(name="list")
 def list_all(folder: Models = None, as_json: Json = False) -> None:
     """List every model with its state, accuracy and verdict, and the lines of the ensembles; needs no server."""
-    from cli.models.models import list_models
     from cli.models.tables import print_models
+    from cli.models.telling import list_models
     from serving.configuration import load
 
     show(list_models(open_models(folder), load().settings.decision.ensemble_weights), as_json, print_models)
@@ -36,8 +36,8 @@ def list_all(folder: Models = None, as_json: Json = False) -> None:
 @models.command(name="show")
 def show_one(version: Version, folder: Models = None, as_json: Json = False) -> None:
     """Show one model: its manifest, the gate's rulings, where the report lies, and when it decided."""
-    from cli.models.models import show_model
     from cli.models.tables import print_model
+    from cli.models.telling import show_model
     from serving.configuration import load
 
     show(show_model(version, open_models(folder), load().settings.decision.ensemble_weights), as_json, print_model)
@@ -52,8 +52,8 @@ def candidate(
     as_json: Json = False,
 ) -> None:
     """Put a model on trial: running servers score it on live windows, and it has no effect."""
-    from cli.models.models import nominate, withdraw, withdraw_version
     from cli.models.tables import print_nominated, print_withdrawn
+    from cli.models.telling import nominate, withdraw, withdraw_version
 
     if remove:
         place = open_models(folder)
@@ -72,8 +72,8 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Go back to the model that decided before, by the report of then."""
-    from cli.models.models import roll_back
     from cli.models.tables import print_rolled_back
+    from cli.models.telling import roll_back
 
     show(roll_back(coin, model_type, open_models(folder)), as_json, print_rolled_back)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from core.bucket import is_bucket
+from core.bucket_address import is_bucket
 from core.errors import CrpbotError
 from core.files import Files
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from cli.models.models import NOT_JUDGED, order_states
+from cli.models.telling import NOT_JUDGED, order_states
 from cli.render import console, make_table
 from cli.training.tables import OUTCOMES, TAKEN_UP
 

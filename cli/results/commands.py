@@ -42,7 +42,7 @@ def performance(
     as_json: Json = False,
 ) -> None:
     """What the trades amount to: every statistic with n, its interval, and what it does not prove yet."""
-    from cli.results.results import ask, print_performance
+    from cli.results.asking import ask, print_performance
 
     filters = _filters(account, symbol, variant, tier, strategy=strategy, direction=direction, since=since, until=until)
     report = ask(url, "", {**filters, "group_by": by})
@@ -70,7 +70,7 @@ def contribution(
     as_json: Json = False,
 ) -> None:
     """What each theory is worth: every decision made again without it."""
-    from cli.results.results import ask, evaluate, print_contribution
+    from cli.results.asking import ask, evaluate, print_contribution
 
     filters = _filters(account, symbol, variant, tier, strategy=strategy, direction=direction, since=since, until=until)
     report = ask(url, "/contribution", filters)
@@ -97,7 +97,7 @@ def review(
     as_json: Json = False,
 ) -> None:
     """Improve, one more week, or keep, and whether the trades decide that."""
-    from cli.results.results import ask, print_review
+    from cli.results.asking import ask, print_review
 
     filters = _filters(account, symbol, variant, tier, strategy=strategy, direction=direction, since=since, until=until)
     found = ask(url, "/review", filters)

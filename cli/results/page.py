@@ -9,8 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from cli.results.pictures import draw_balance, draw_calibration
-from cli.results.results import (
+from cli.results.asking import (
     THEORY_COLUMNS,
     contribution_remarks,
     contribution_rows,
@@ -18,6 +17,7 @@ from cli.results.results import (
     questions,
     target_rows,
 )
+from cli.results.pictures import draw_balance, draw_calibration
 from core.performance.confidence_bins import ConfidenceBin
 from core.performance.sample import Estimate, Method
 

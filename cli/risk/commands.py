@@ -26,7 +26,7 @@ def risk(
     as_json: Json = False,
 ) -> None:
     """How an account stands: state, headroom under each rule, windows, progress."""
-    from cli.risk.risk import read_risk
+    from cli.risk.asking import read_risk
     from cli.risk.tables import print_risk
 
     show(read_risk(url, named), as_json, print_risk)
@@ -40,7 +40,7 @@ def on(
     as_json: Json = False,
 ) -> None:
     """Stop. When this returns, no gateway lets out a new signal any more. Closing trades stays allowed."""
-    from cli.risk.risk import set_switch
+    from cli.risk.asking import set_switch
     from cli.risk.tables import print_switch
 
     show(set_switch("halt" if halt else "pause", by=by, reason=reason), as_json, print_switch)
@@ -49,7 +49,7 @@ def on(
 @kill.command()
 def off(reason: Reason, by: By = None, as_json: Json = False) -> None:
     """Go on. KILL_SWITCH=true in the settings cannot be lifted here."""
-    from cli.risk.risk import set_switch
+    from cli.risk.asking import set_switch
     from cli.risk.tables import print_switch
 
     show(set_switch("off", by=by, reason=reason), as_json, print_switch)
@@ -58,7 +58,7 @@ def off(reason: Reason, by: By = None, as_json: Json = False) -> None:
 @kill.command()
 def status(as_json: Json = False) -> None:
     """How the switch stands, who set it, when and why."""
-    from cli.risk.risk import read_switch
+    from cli.risk.asking import read_switch
     from cli.risk.tables import print_switch
 
     show(read_switch(), as_json, print_switch)
@@ -67,7 +67,7 @@ def status(as_json: Json = False) -> None:
 @account.command("list")
 def list_accounts(url: Url = None, as_json: Json = False) -> None:
     """List the accounts."""
-    from cli.risk.risk import read_accounts
+    from cli.risk.asking import read_accounts
     from cli.risk.tables import print_accounts
 
     show(read_accounts(url), as_json, print_accounts)
@@ -83,7 +83,7 @@ def create_account(
     as_json: Json = False,
 ) -> None:
     """Make an account. Its rules and its capital stay as they are given here."""
-    from cli.risk.risk import make_account
+    from cli.risk.asking import make_account
     from cli.risk.tables import print_accounts
 
     made = make_account(url, name, capital=capital, pack=pack, reported=reported)
@@ -105,7 +105,7 @@ def report_account(
     as_json: Json = False,
 ) -> None:
     """Tell how an account at the firm stands now; while positions are open, that is good for a minute."""
-    from cli.risk.risk import tell_account
+    from cli.risk.asking import tell_account
     from cli.risk.tables import print_risk
 
     told = tell_account(
@@ -124,7 +124,7 @@ def lift_latch(
     as_json: Json = False,
 ) -> None:
     """Lift a limit that has tripped and stays so. Only a person should, and the reason is kept."""
-    from cli.risk.risk import lift
+    from cli.risk.asking import lift
     from cli.risk.tables import print_lifted
 
     show(lift(url, name, kind, by=by, reason=reason), as_json, print_lifted)

@@ -92,7 +92,7 @@ def schedule(
     as_json: Json = False,
 ) -> None:
     """Ask for signals at once and then whenever a candle closes. Ends with status 3 where another one runs."""
-    from cli.schedule import Order, run
+    from cli.signals.schedule import Order, run
     from client.agreement import Expected
     from core.errors import invalid
     from core.market import SYMBOLS, parse_symbol
@@ -126,9 +126,9 @@ def signal(
     as_json: Json = False,
 ) -> None:
     """Decide now and print it. It counts like any signal: stored, limited, and paid for."""
-    from cli.schedule_console import make_console
+    from cli.signals.asking import decide
     from cli.signals.blocks import print_refused, print_signal
-    from cli.signals.signals import decide
+    from cli.signals.console import make_console
 
     def render(answer: dict[str, Any]) -> None:
         console = make_console()
@@ -162,10 +162,10 @@ def signals(
     """List stored signals, newest first, with what each strategy decided; or follow them."""
     import json
 
-    from cli.schedule_console import make_console
+    from cli.signals.asking import compared, followed, listed, unstaffed
     from cli.signals.blocks import print_signal
+    from cli.signals.console import make_console
     from cli.signals.sides import line_up, print_sides
-    from cli.signals.signals import compared, followed, listed, unstaffed
     from core.errors import invalid
 
     chosen = {"direction": direction, "tier": tier, "variant": variant, "strategy": strategy, "book": book}

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from api.body import adapter
 from cli.render import console, make_table
+from cli.results.asking import print_contribution
 from cli.results.page import STYLE, contribution_parts, make_html_table
-from cli.results.results import print_contribution
 from cli.simulating.pictures import draw_confidence, draw_equity, draw_holds, draw_trades
 from cli.simulating.simulate import LEDGER, Simulated
 from core.performance.better import Finding

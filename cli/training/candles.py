@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from cli.data.data import cut_at_holes
 from cli.data.quality import Inspection, inspect_file, list_files
+from cli.data.work import cut_at_holes
 from core.adapters.history.raw_file import read_title
 from core.adapters.synthetic.market import SyntheticMarket
 from core.errors import Code, CrpbotError

@@ -63,7 +63,7 @@ class NotedStudies:
         return self._studies.staffed(symbols)
 
 
-class ForecastDesk:
+class ForecastKeeper:
     """Belongs to one gateway. Of several that note the same, the first one's note stays, or the first that spoke."""
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from core.bucket import is_bucket
+from core.bucket_address import is_bucket
 from core.errors import CrpbotError
 from core.market import INTERVAL_SECONDS
 from core.models.weighting import Weights

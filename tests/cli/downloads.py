@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from cli.data.data import Order, fetch
+from cli.data.work import Order, fetch
 from tests.core.histories import GAP_OF_TWO, HOLE, NOW_MS, FakeHistory
 
 

@@ -27,8 +27,8 @@ from typer.testing import CliRunner
 
 from cli.data.chart import MOST_BARS, Marks, draw, gather
 from cli.data.commands import data
-from cli.data.data import Order, features, fetch, parse_instant, plot, validate
 from cli.data.quality import Verdict
+from cli.data.work import Order, features, fetch, parse_instant, plot, validate
 from cli.progress import bar
 from core.adapters.history.download import Outcome
 from core.adapters.history.file import KEY, read_memo

@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from cli.doctor.doctor import (
+from cli.doctor.examine import (
     check_database,
     check_listeners,
     check_ports,

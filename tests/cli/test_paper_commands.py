@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.paper_commands import trade, trades
+from cli.paper.commands import trade, trades
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.migrations import upgrade
 from core.errors import CrpbotError

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.schedule import Order, run
-from cli.schedule_console import Screen, Start, Statistics
 from cli.signals.commands import spell_short
+from cli.signals.console import Screen, Start, Statistics
+from cli.signals.schedule import Order, run
 from cli.signals.sides import line_up, print_sides
 from client.agreement import Expected, Limits, find_looser
 from client.happenings import Scanned, Tally, Tick, Waiting

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.adapters.ledger.ledger import Ledger
-from core.adapters.ledger.signals.signals import store_signal
+from core.adapters.ledger.signals.store import store_signal
 from core.signal import (
     Degradation,
     LlmUse,

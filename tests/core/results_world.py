@@ -10,7 +10,7 @@ from core.adapters.ledger.births import insert_trade
 from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.locks import locked_facts
 from core.adapters.ledger.paper_books import StoredBooks
-from core.adapters.ledger.signals.signals import store_signal
+from core.adapters.ledger.signals.store import store_signal
 from core.deciding.decision import Case, decide
 from core.market import milliseconds
 from core.paper.costs import STANDARD

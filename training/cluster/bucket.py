@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from core.bucket import Place, read_place
+from core.bucket_address import Place, read_place
 from core.errors import Code, CrpbotError
 from training.cluster.cloud import Cloud
 from training.cluster.cloud_errors import DENIED, NOT_PREPARED

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import invalid
-from training.cluster.cluster_rules import check_rules
-from training.cluster.cluster_shape import check_shape
-from training.cluster.cluster_source import read_source
+from training.cluster.rules import check_rules
+from training.cluster.shape import check_shape
+from training.cluster.source import read_source
 
 CLUSTER_FILE: Final = Path("ray_cluster.yaml")
 # Beyond them a number is a slip of the finger, not a limit.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from core.bucket import SCHEME
+from core.bucket_address import SCHEME
 from core.errors import Code, CrpbotError, invalid
 from core.files import Files
 from training.cluster.artefacts import keep_run

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from core.bucket import SCHEME
+from core.bucket_address import SCHEME
 from core.errors import Code, CrpbotError
 from core.files import Files
 from training.cluster.artefacts import is_kept, seal, unseal

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from core.adapters.files.bucket_client import ATTEMPTS, Client, Lost, Missing, connect, told
 from core.adapters.files.bucket_lease import PATIENCE_SECONDS, Lease
-from core.bucket import read_place
+from core.bucket_address import read_place
 from core.errors import Code, CrpbotError
 from core.files import LOCK, check_name
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
-from core.bucket import Place
+from core.bucket_address import Place
 from core.errors import Code, CrpbotError
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3  # a server's watcher is told within a minute, at the worst

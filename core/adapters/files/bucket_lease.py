@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
 from core.adapters.files.bucket_client import Client, Lost, Missing, told
-from core.bucket import Place
+from core.bucket_address import Place
 from core.errors import Code, CrpbotError
 from core.files import LOCK
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.adapters.files.bucket import BucketFiles
 from core.adapters.files.folder import FolderFiles
-from core.bucket import is_bucket
+from core.bucket_address import is_bucket
 from core.files import Files
 
 

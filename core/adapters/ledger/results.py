@@ -13,7 +13,7 @@ from core.adapters.ledger.facts import ACCOUNT, to_account
 from core.adapters.ledger.risk_schema import accounts, trades
 from core.adapters.ledger.signals.rows import from_row
 from core.adapters.ledger.signals.schema import signal_results, signals
-from core.adapters.ledger.signals.signals import read_sealed
+from core.adapters.ledger.signals.store import read_sealed
 from core.adapters.ledger.signals.texts import day_of, read_texts
 from core.deciding.decision import Case
 from core.errors import invalid, unknown

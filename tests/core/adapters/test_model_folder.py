@@ -11,7 +11,7 @@ import pytest
 
 from core.adapters.files.places import open_files
 from core.adapters.models.folder import ModelFolder
-from core.bucket import is_bucket
+from core.bucket_address import is_bucket
 from core.errors import Code, CrpbotError
 from core.files import Files
 from core.models.judgement import Verdict, read_judgement

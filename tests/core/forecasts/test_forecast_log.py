@@ -12,7 +12,7 @@ import pytest
 
 from core.analysis import RefusedSymbol
 from core.errors import Code
-from core.forecasts.keeping import MOST_WAITING, ForecastDesk, NotedStudies
+from core.forecasts.keeping import MOST_WAITING, ForecastKeeper, NotedStudies
 from core.forecasts.lineup import Lineup, silent_outlook
 from core.forecasts.log import HOLE_STAYS, PATIENCE, Awaited, Came, Noted, notes_of, settle_one
 from core.forecasts.pauses import PAUSE
@@ -30,8 +30,8 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 
-def desk_of(store: KeptForecasts, market: Market | None = None) -> ForecastDesk:
-    return ForecastDesk(store=store, market=market or PlantedMarket(), retention=30 * DAY)
+def desk_of(store: KeptForecasts, market: Market | None = None) -> ForecastKeeper:
+    return ForecastKeeper(store=store, market=market or PlantedMarket(), retention=30 * DAY)
 
 
 def after(minutes: float) -> Moment:
@@ -45,7 +45,7 @@ def market_of(closes: list[float], symbol: str = "BTC-USD", *, first: int = -1) 
     return market
 
 
-async def noted(desk: ForecastDesk, *studies: Study) -> None:
+async def noted(desk: ForecastKeeper, *studies: Study) -> None:
     desk.note(studies, NOON)
     await desk.close()
 

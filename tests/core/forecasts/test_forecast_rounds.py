@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.errors import Code, CrpbotError
-from core.forecasts.keeping import MOST_ASKED, ForecastDesk
+from core.forecasts.keeping import MOST_ASKED, ForecastKeeper
 from core.forecasts.log import HOLE_STAYS, PATIENCE, Came, notes_of
 from core.forecasts.pauses import PAUSE
 from core.market import Candles
@@ -57,13 +57,13 @@ def after(minutes: float) -> Moment:
 
 async def waiting(
     market: Market, minutes: int, symbols: Sequence[str] = BOTH, *, seconds: float = 60.0
-) -> tuple[ForecastDesk, KeptForecasts]:
+) -> tuple[ForecastKeeper, KeptForecasts]:
     """A desk with forecasts on each of so many minutes."""
     store = KeptForecasts()
     await store.store(
         notes_of([spoke(each, NOON + place * MINUTE) for place in range(minutes) for each in symbols], NOON)
     )
-    return ForecastDesk(store=store, market=market, retention=30 * DAY, seconds=seconds), store
+    return ForecastKeeper(store=store, market=market, retention=30 * DAY, seconds=seconds), store
 
 
 async def test_a_market_that_is_away_is_asked_once_and_not_at_once_again() -> None:

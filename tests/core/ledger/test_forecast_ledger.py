@@ -14,7 +14,7 @@ import pytest
 from core.adapters.ledger.forecast_scores import ForecastScores
 from core.adapters.ledger.forecasts import StoredForecasts
 from core.adapters.ledger.ledger import Ledger
-from core.forecasts.keeping import ForecastDesk
+from core.forecasts.keeping import ForecastKeeper
 from core.forecasts.log import Awaited, Came, Noted, Settled, Source, notes_of
 from core.forecasts.score import LiveCount, Scope
 from core.performance.better import Answer
@@ -118,7 +118,7 @@ async def test_an_outcome_is_written_once_and_only_where_something_was_said(ledg
 async def test_the_whole_way_from_a_decision_to_a_score(ledger: Ledger) -> None:
     market = PlantedMarket()
     market.plant(-1, [(price, price, price, price) for price in (100.0, *[101.0] * 14, 99.0, 99.0)])
-    desk = ForecastDesk(store=StoredForecasts(ledger), market=market, retention=timedelta(days=30))
+    desk = ForecastKeeper(store=StoredForecasts(ledger), market=market, retention=timedelta(days=30))
     desk.note([spoke(probability=0.75)], NOON)
     await desk.close()
     await desk.settle(Moment(NOON + 16 * MINUTE, 0))

@@ -24,7 +24,7 @@ from core.adapters.ledger.migrations import INI_FILE
 from core.adapters.ledger.packing import pack, unpack
 from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.signals.rows import from_row, to_row
-from core.adapters.ledger.signals.signals import find_decided, mark_executed
+from core.adapters.ledger.signals.store import find_decided, mark_executed
 from core.errors import Code, CrpbotError
 from core.risk.account import Moment
 from core.signal import Signal, Strategy, Variant, Vote

@@ -12,7 +12,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.locks import locked_as_made, locked_facts
 from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.signals.records import read_records
-from core.adapters.ledger.signals.signals import find_slot, store_signal, store_signals
+from core.adapters.ledger.signals.store import find_slot, store_signal, store_signals
 from core.deciding.confidence import Records
 from core.idempotency import Attempt
 from core.market import Candles

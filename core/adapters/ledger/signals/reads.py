@@ -18,7 +18,8 @@ from core.adapters.ledger.ledger import MAX_PAGE, MAX_SEQ, Ledger
 from core.adapters.ledger.schema import audit_log
 from core.adapters.ledger.signals.rows import Row, from_row, seal_row
 from core.adapters.ledger.signals.seen import Seen, SeenLast
-from core.adapters.ledger.signals.signals import (
+from core.adapters.ledger.signals.snapshots import delete_snapshots_batch, read_identity, read_snapshot, store_snapshot
+from core.adapters.ledger.signals.store import (
     find_signal,
     find_signals,
     list_signals,
@@ -28,7 +29,6 @@ from core.adapters.ledger.signals.signals import (
     read_sealed,
     signals_after,
 )
-from core.adapters.ledger.signals.snapshots import delete_snapshots_batch, read_identity, read_snapshot, store_snapshot
 from core.adapters.ledger.signals.tail import SignalTail
 from core.adapters.ledger.signals.texts import day_of, delete_texts_batch, read_texts
 from core.errors import Code, CrpbotError, invalid

@@ -17,7 +17,7 @@ from sqlalchemy import URL
 
 from core.adapters.ledger.address import is_sqlite
 from core.adapters.ledger.ledger import MAX_SEQ, Ledger
-from core.adapters.ledger.signals.signals import CHANNEL, newest_seq, signals_after
+from core.adapters.ledger.signals.store import CHANNEL, newest_seq, signals_after
 from core.errors import CrpbotError, invalid
 from core.signals.store import EVERYTHING, SignalFilter, StoredSignal
 

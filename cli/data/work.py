@@ -81,8 +81,8 @@ def build_source(provider: str) -> Source:
     settings: Settings = load({"DATA_PROVIDER": provider}).settings
     market, _ = build_market(settings)
     if provider == "synthetic":
-        from core.adapters.synthetic.market import SyntheticMarket
         from core.adapters.synthetic.history import SyntheticHistory
+        from core.adapters.synthetic.market import SyntheticMarket
 
         assert isinstance(market, SyntheticMarket)
         return SyntheticHistory(market)

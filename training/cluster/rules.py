@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final
 
-from training.cluster.cluster_source import Source
+from training.cluster.source import Source
 
 EVERYWHERE: Final = re.compile(r"0\.0\.0\.0|(^|[^0-9a-fA-F:])::/0")
 TAGGED: Final = ("instance", "volume")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from training.cluster.cluster_source import Path_, Source, nearest
+from training.cluster.source import Path_, Source, nearest
 
 RAY_MOST_NAME: Final = 40  # characters of a cluster's name: with Ray's own words it must stay a tag and part of names
 

@@ -28,7 +28,7 @@ def trades(
     as_json: Json = False,
 ) -> None:
     """List paper trades, newest first."""
-    from cli.paper import print_trades, read_trades
+    from cli.paper.asking import print_trades, read_trades
 
     found = read_trades(url, limit, account=account, symbol=symbol, state=state)
     show(found, as_json, print_trades)
@@ -42,7 +42,7 @@ def open_trade(
     as_json: Json = False,
 ) -> None:
     """Open the trade of a signal now, at the quote, if that is close enough to its entry."""
-    from cli.paper import act, print_trade
+    from cli.paper.asking import act, print_trade
 
     show(act(url, "", {"signal_id": signal}, by=by), as_json, print_trade)
 
@@ -50,7 +50,7 @@ def open_trade(
 @trade.command()
 def close(trade_id: Id, by: By = None, url: Url = None, as_json: Json = False) -> None:
     """Close an open trade now, at the quote. A halt does not forbid it."""
-    from cli.paper import act, print_trade
+    from cli.paper.asking import act, print_trade
 
     show(act(url, "/close", {"id": trade_id}, by=by), as_json, print_trade)
 
@@ -58,6 +58,6 @@ def close(trade_id: Id, by: By = None, url: Url = None, as_json: Json = False) -
 @trade.command()
 def cancel(trade_id: Id, by: By = None, url: Url = None, as_json: Json = False) -> None:
     """Take back a trade that still waits for its entry."""
-    from cli.paper import act, print_trade
+    from cli.paper.asking import act, print_trade
 
     show(act(url, "/cancel", {"id": trade_id}, by=by), as_json, print_trade)

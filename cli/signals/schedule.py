@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cli.schedule_console import Lines, Screen, Start, Statistics, Watcher
+from cli.signals.console import Lines, Screen, Start, Statistics, Watcher
 from client.agreement import Expected, Limits, find_live, find_looser, read_limits
 from client.clock import Clock, MachineClock
 from client.grid import Grid

@@ -1,0 +1,1 @@
+"""`crpbot trades` and `crpbot trade`."""

@@ -45,7 +45,7 @@ class Runtime(Section):
     profile: Literal["v7", "v6", "v7-plan"] = Field("v7", description="Set of defaults to start from.")
     mode: Annotated[Literal["dryrun", "live"], Named("RUNTIME_MODE")] = Field(
         "dryrun",
-        description="dryrun stores and paper-trades signals; live marks them as meant for trading. Neither sends any yet.",
+        description="dryrun stores signals and trades them on paper; live marks them as meant. Neither sends any yet.",
     )
     kill_switch: Annotated[bool, Named("KILL_SWITCH")] = Field(
         False, description="Stops all new signals and trades from the start; the switch in the database cannot lift it."

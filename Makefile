@@ -41,7 +41,7 @@ run-dry: .venv/.installed ## serve in dryrun, a scan every two minutes, without 
 	@RUNTIME_MODE=dryrun CRPBOT__SERVING__SCHEDULE=true CRPBOT__SERVING__SCHEDULE_SECONDS=120 $(BIN)/crpbot serve
 
 run-bot: .venv/.installed ## serve live, without end; say it twice: make run-bot CONFIRM=live
-	@[ "$(CONFIRM)" = live ] || { echo "live sends alerts that people may trade on; say it twice: make run-bot CONFIRM=live" >&2; exit 2; }
+	@[ "$(CONFIRM)" = live ] || { echo "live marks signals as meant to be traded; say it twice: make run-bot CONFIRM=live" >&2; exit 2; }
 	@RUNTIME_MODE=live CRPBOT_CONFIRM=live CRPBOT__SERVING__SCHEDULE=true $(BIN)/crpbot serve
 
 setup: .venv/.installed-dev .venv/.installed-torch ## everything a developer needs, torch included
@@ -142,7 +142,7 @@ loadtest: .venv/.installed-dev ## 30 s of load on a server of its own, with a ta
 protos: .venv/.installed-dev ## generate the gRPC code
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protos/crpbot.proto
 
-docs: .venv/.installed-dev ## generate docs/theories.md, docs/settings.md and .env.example
+docs: .venv/.installed-dev ## generate theories, market_data, features and settings in docs/, and .env.example
 	@$(BIN)/python -m cli.docs
 
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links

@@ -1,4 +1,4 @@
-"""What signals ask of the supervisor."""
+"""What SIGINT and SIGTERM ask of the supervisor: the end, and the second time at once."""
 
 from __future__ import annotations
 

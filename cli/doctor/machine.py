@@ -70,7 +70,7 @@ def check_torch() -> Finding:
         return warn(
             "torch",
             "not installed",
-            "Nothing to do unless you train models; then run `pip install -r requirements-torch.txt`.",
+            "Nothing to do unless you train models; then run `make torch`.",
         )
     source = Path(str(torch.locate_file("torch/version.py"))).read_text()
     cuda = CUDA.search(source)
@@ -81,12 +81,12 @@ def judge_torch(version: str, cuda: str | None, *, has_gpu: bool) -> Finding:
     """Whether this build fits the program and the machine."""
     found = f"{version}, {f'built for CUDA {cuda}' if cuda else 'built for the CPU'}"
     if version.split("+", maxsplit=1)[0] != NEEDED_TORCH:
-        return warn("torch", found, f"Run `pip install -r requirements-torch.txt`, which installs {NEEDED_TORCH}.")
+        return warn("torch", found, f"Run `make torch`, which installs {NEEDED_TORCH}.")
     if cuda and not has_gpu:
         return warn(
             "torch",
             f"{found}, but there is no GPU",
-            "To save about 5 GB, run `pip uninstall torch` and then `pip install -r requirements-torch.txt` with "
+            "To save about 5 GB, run `pip uninstall torch` and then `make torch` with "
             "PIP_EXTRA_INDEX_URL set to PyTorch's CPU index (https://download.pytorch.org/whl/cpu).",
         )
     return ok("torch", found)

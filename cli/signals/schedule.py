@@ -140,7 +140,7 @@ def _mode(order: Order, settings: Settings) -> str:
     if mode == LIVE and order.confirmed != LIVE:
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
-            "live sends alerts that people may trade on, so it must be said twice: "
+            "live marks signals as meant to be traded, so it must be said twice: "
             "--mode live --confirm live (or CRPBOT_CONFIRM=live)",
             reason="LIVE_NOT_CONFIRMED",
         )

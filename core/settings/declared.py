@@ -42,7 +42,10 @@ class Section(BaseModel):
 class Runtime(Section):
     """How the server runs."""
 
-    profile: Literal["v7", "v6", "v7-plan"] = Field("v7", description="Set of defaults to start from.")
+    profile: Literal["v7", "v6", "v7-plan"] = Field(
+        "v7",
+        description="Set of defaults: v7 lets the theories decide, v6 the models; v7-plan is v7 in small amounts.",
+    )
     mode: Annotated[Literal["dryrun", "live"], Named("RUNTIME_MODE")] = Field(
         "dryrun",
         description="dryrun stores signals and trades them on paper; live marks them as meant. Neither sends any yet.",

@@ -66,7 +66,7 @@ async def refused(awaitable: Any) -> CrpbotError:  # Any: whatever would have be
 
 
 async def assert_books_balance(books: Books, account: str = "paper") -> None:
-    """I4: no hole in the numbers, and every cent of every closed trade stands in the ledger once."""
+    """No hole in the numbers, and every cent of every closed trade stands in the ledger once."""
     entries = await books.trades.entries(account)
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     trades = await books.trades.list(account)

@@ -94,7 +94,7 @@ def assert_held(birth: Birth) -> Signal:
 
 
 def assert_published(birth: Birth) -> Signal:
-    """I10."""
+    """A published signal has prices on the right sides of its entry, and a size."""
     signal = birth.signal.signal
     entry, stop, target = signal.entry, signal.stop_loss, signal.take_profit
     assert entry is not None
@@ -350,7 +350,7 @@ def test_account_symbol_slot_and_book_tell_decisions_apart() -> None:
     assert len(set(ids)) == 5
 
 
-# --- I10 over everything that a model may say -------------------------------------------------------------------------
+# --- What is published, over everything that a model may say ----------------------------------------------------------
 
 
 AROUND = st.decimals(min_value="0.0001", max_value="150000", places=4) | st.sampled_from(

@@ -27,6 +27,12 @@ class Metrics:
             ["theory", "reason"],
             registry=self.registry,
         )
+        self._uncompared = Counter(
+            "crpbot_comparisons_failed_total",
+            "Decisions that were only to be compared with the published one, and failed; the log has each trace",
+            ["part"],
+            registry=self.registry,
+        )
         self._ready = Gauge("crpbot_ready", "1 when the gateway can analyse", registry=self.registry)
 
     def observe(self, face: str, operation: str, status: str, seconds: float) -> None:
@@ -36,6 +42,10 @@ class Metrics:
     def count_missing(self, theory: str, reason: str) -> None:
         """One theory left out of one answer."""
         self._missing.labels(theory, reason).inc()
+
+    def count_uncompared(self, part: str) -> None:
+        """One decision that was only to be compared, and failed: a strategy, a variant, or what follows from it."""
+        self._uncompared.labels(part).inc()
 
     def set_ready(self, ready: bool) -> None:
         """The outcome of the last readiness check."""

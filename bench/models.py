@@ -26,13 +26,13 @@ from core.market import SYMBOLS, Windows, stack_windows
 from core.models import lstm, policy, transformer
 from core.models.manifest import Kind, Manifest
 from core.models.observation import OBSERVATIONS
-from core.models.panel import forecast, read_odds
+from core.models.panel import read_odds
 from core.models.scaler import Scaler
 from core.models.shelf import ModelShelf, OpenModel, Precision, use_one_thread
 from core.models.weights import pack
 from tests.core.minutes import MINUTE_MS, START_MS, make_frame, to_candles
 from tests.core.model_cases import WINDOWS, describe
-from tests.core.models.test_model_panel import FakeStore
+from tests.core.models.test_model_panel import FakeStore, forecast
 
 LATER: Final = START_MS + 10 * 1_440 * MINUTE_MS  # the manifests of the test cases say: learned until the fourth day
 FORWARD: Final = at_most(1.1)

@@ -30,8 +30,9 @@ DECIMALS: Final = 6
 class Forecast:
     """What one model says of one market: the chance that its price will be higher after the model's horizon.
 
-    `probability` is as the model says it, `calibrated` after its own line; both are absent where there is a `problem`.
-    A kind of which no model is promoted has no `version`.
+    `probability` is as the model says it, `calibrated` after its own line, where it has one; both are absent where
+    there is a `problem`. A kind of which no model is promoted has no `version`; one that is promoted and cannot be used
+    has its version, or the name of its file where that alone is known.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -70,7 +71,7 @@ class Outlook:
 
     @property
     def is_staffed(self) -> bool:
-        """Whether any model is promoted for this symbol."""
+        """Whether any model is promoted for this symbol, also where none of them can be used."""
         return any(each.version for each in self.forecasts)
 
     @property

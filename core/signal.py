@@ -100,7 +100,10 @@ class Degradation:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One theory's line in a decision: its vote, how far it moved the log-odds of a rise, and its words."""
+    """One theory's line in a decision: its vote, how far it moved the log-odds of a rise, and its words.
+
+    A model's pull is on the mean before its calibration.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     theory: str

@@ -1777,7 +1777,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, version: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("file", "state", "serving", "version", "kind", "symbols", "interval", "window", "horizon", "label", "origin", "run", "created_at", "learned_until", "spans", "features", "state_features", "fingerprint", "scalers", "architecture", "parameters", "sha256", "data_sha256", "code_sha256", "seed", "metrics", "platt_slope", "platt_intercept", "gate", "history", "live", "fault", "live_problem")
+    __slots__ = ("file", "state", "serving", "version", "kind", "symbols", "interval", "window", "horizon", "label", "origin", "run", "created_at", "learned_until", "spans", "features", "state_features", "fingerprint", "scalers", "architecture", "parameters", "sha256", "data_sha256", "code_sha256", "seed", "metrics", "platt_slope", "platt_intercept", "gate", "history", "live", "fault", "live_problem", "promoted_with")
     class ArchitectureEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -1825,6 +1825,7 @@ class Model(_message.Message):
     LIVE_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
     LIVE_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    PROMOTED_WITH_FIELD_NUMBER: _ClassVar[int]
     file: str
     state: ModelState
     serving: bool
@@ -1858,7 +1859,8 @@ class Model(_message.Message):
     live: LiveScore
     fault: str
     live_problem: str
-    def __init__(self, file: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., serving: _Optional[bool] = ..., version: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., horizon: _Optional[int] = ..., label: _Optional[str] = ..., origin: _Optional[str] = ..., run: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., learned_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spans: _Optional[_Iterable[_Union[ModelSpan, _Mapping]]] = ..., features: _Optional[_Iterable[str]] = ..., state_features: _Optional[_Iterable[str]] = ..., fingerprint: _Optional[str] = ..., scalers: _Optional[_Iterable[_Union[ModelScaler, _Mapping]]] = ..., architecture: _Optional[_Mapping[str, float]] = ..., parameters: _Optional[int] = ..., sha256: _Optional[str] = ..., data_sha256: _Optional[str] = ..., code_sha256: _Optional[str] = ..., seed: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., platt_slope: _Optional[float] = ..., platt_intercept: _Optional[float] = ..., gate: _Optional[_Union[GateReport, _Mapping]] = ..., history: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., live: _Optional[_Union[LiveScore, _Mapping]] = ..., fault: _Optional[str] = ..., live_problem: _Optional[str] = ...) -> None: ...
+    promoted_with: GateReport
+    def __init__(self, file: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., serving: _Optional[bool] = ..., version: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., interval: _Optional[str] = ..., window: _Optional[int] = ..., horizon: _Optional[int] = ..., label: _Optional[str] = ..., origin: _Optional[str] = ..., run: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., learned_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spans: _Optional[_Iterable[_Union[ModelSpan, _Mapping]]] = ..., features: _Optional[_Iterable[str]] = ..., state_features: _Optional[_Iterable[str]] = ..., fingerprint: _Optional[str] = ..., scalers: _Optional[_Iterable[_Union[ModelScaler, _Mapping]]] = ..., architecture: _Optional[_Mapping[str, float]] = ..., parameters: _Optional[int] = ..., sha256: _Optional[str] = ..., data_sha256: _Optional[str] = ..., code_sha256: _Optional[str] = ..., seed: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., platt_slope: _Optional[float] = ..., platt_intercept: _Optional[float] = ..., gate: _Optional[_Union[GateReport, _Mapping]] = ..., history: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., live: _Optional[_Union[LiveScore, _Mapping]] = ..., fault: _Optional[str] = ..., live_problem: _Optional[str] = ..., promoted_with: _Optional[_Union[GateReport, _Mapping]] = ...) -> None: ...
 
 class ModelSpan(_message.Message):
     __slots__ = ("name", "first", "last")

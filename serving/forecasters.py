@@ -15,7 +15,7 @@ from core.analysis import Findings
 from core.ensemble import Outlook
 from core.errors import CrpbotError
 from core.forecasts.lineup import Lineup, read_outlook
-from core.forecasts.seating import Problems
+from core.forecasts.seating import Problems, Tried
 from core.market import Windows, instant
 from core.panel import absent, less_margin, merge
 
@@ -89,22 +89,25 @@ class GroupForecasters:
         ]
 
 
-async def prepare_groups(groups: Sequence[ModelGroup], versions: Sequence[str]) -> Problems:
+async def prepare_groups(groups: Sequence[ModelGroup], versions: Sequence[str]) -> Tried:
     """Has each group load the versions of its kinds, all at the same time; a group that cannot fails for itself."""
     found = await asyncio.gather(
         *(_prepare(group, [each for each in versions if _kind(each) in group.kinds]) for group in groups)
     )
-    return {version: problem for part in found for version, problem in part.items()}
+    problems = {version: problem for part in found for version, problem in part.problems.items()}
+    return Tried(problems, frozenset[str]().union(*(part.unknown for part in found)))
 
 
-async def _prepare(group: ModelGroup, versions: Sequence[str]) -> Problems:
+async def _prepare(group: ModelGroup, versions: Sequence[str]) -> Tried:
+    """What the group found of these versions; where it does not answer, nobody knows whether they can be used."""
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
-            return await group.caller.prepare(versions)
+            return Tried(await group.caller.prepare(versions))
     except TimeoutError:
-        return dict.fromkeys(versions, f"it was not loaded within {PREPARE_SECONDS:g} s")
+        why = f"it was not loaded within {PREPARE_SECONDS:g} s"
     except CrpbotError as error:
-        return dict.fromkeys(versions, error.detail)
+        why = error.detail
+    return Tried(dict.fromkeys(versions, why), frozenset(versions))
 
 
 class _Question(NamedTuple):

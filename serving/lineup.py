@@ -4,7 +4,9 @@
 
 A bucket is looked at every 30 seconds. The lineup that questions read is never half changed, and never names a model
 that no replica has tried. While anything is out of order (the folder unreadable, a file bad, Ray away, a replica
-silent) the models that speak now speak on; the gateway's event loop waits for none of it.
+silent) the models that speak now speak on; the gateway's event loop waits for none of it. Who gave no answer is asked
+again within seconds. A file that was found bad stays so until somebody mends it: it is tried again as seldom as a good
+one, and at once when the store names another.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Final, NoReturn, Protocol
 from core.ensemble import Line
 from core.errors import CrpbotError
 from core.forecasts.lineup import Lineup
-from core.forecasts.seating import Problems, Wish, decide_now, dismiss, fill
+from core.forecasts.seating import Tried, Wish, decide_now, dismiss, fill
 from core.models.store import Entry, Slot
 from core.models.weighting import USUAL, Weights
 
@@ -33,8 +35,8 @@ CHECK_SECONDS: Final = 30.0  # replicas that started meanwhile load ahead of the
 PATIENCE_SECONDS: Final = 10.0  # for the store: on a disk or a network that hangs, readiness says so
 SPEAK_ON: Final = "the models that speak now speak on"
 
-Prepare = Callable[[Sequence[str]], Awaitable[Problems]]
-"""Has every replica load and try these versions. Raises where that cannot be known."""
+Prepare = Callable[[Sequence[str]], Awaitable[Tried]]
+"""Has every replica load and try these versions, and let go of others. Raises where nothing of it can be known."""
 
 
 class Models(Protocol):
@@ -87,6 +89,7 @@ class LineupWatcher:
         self._pause = FIRST_PAUSE_SECONDS
         self._reading_since: dict[str, float] = {}  # what is being read from the folder just now
         self._watching = False
+        self._has_asked = False  # so that replicas may hold models
         self._obstacles: dict[str, str] = {}  # what keeps us from knowing, by where it stands
 
     def lineup(self) -> Lineup:
@@ -131,7 +134,7 @@ class LineupWatcher:
             return
         is_new = wish.key != self._key
         seated = dismiss(self._seated, wish)
-        if seated.seats != self._seated.seats:
+        if seated is not self._seated:
             self._seat(seated, lines=self._lines_of(seated), faults=())
         if is_new:
             self._key = wish.key
@@ -180,9 +183,9 @@ class LineupWatcher:
     async def _take_up(self, wish: Wish) -> None:
         """Has the models loaded and puts them in their seats; when that cannot be known, all stays as it is."""
         try:
-            problems = await self._ask_replicas(wish.versions)
+            tried = await self._ask_replicas(wish.versions)
             async with self._changing:
-                await self._switch(fill(self._seated, wish, problems))
+                await self._switch(fill(self._seated, wish, tried.problems))
         except Exception as error:  # noqa: BLE001  # whatever Ray raises: nothing is switched, and it is tried again
             words = f"{_words(error)}; {SPEAK_ON}"
             if self._obstacles.get("replicas") != words:
@@ -191,18 +194,19 @@ class LineupWatcher:
             self._put_off(fine=False)
         else:
             self._obstacles.pop("replicas", None)
-            self._put_off(fine=not self._seated.faults)
+            self._put_off(fine=not tried.unknown)
 
-    async def _ask_replicas(self, versions: Sequence[str]) -> Problems:
+    async def _ask_replicas(self, versions: Sequence[str]) -> Tried:
         """The versions of now are named too: questions that began with them are still under way."""
         wanted = tuple(dict.fromkeys((*versions, *self._seated.versions)))
-        if not wanted:
-            return {}
+        if not wanted and not self._has_asked:
+            return Tried({})
+        self._has_asked = True
         async with asyncio.timeout(PREPARE_SECONDS):
             return await self._prepare(wanted)
 
     def _put_off(self, *, fine: bool) -> None:
-        """When the same is tried again: in the long run every half minute, after a failure sooner."""
+        """When the same is tried again: in the long run every half minute, sooner where somebody gave no answer."""
         self._task = None
         now = asyncio.get_running_loop().time()
         self._again_at = now + (CHECK_SECONDS if fine else self._pause)

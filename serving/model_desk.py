@@ -28,10 +28,9 @@ def build_forecast_desk(settings: Settings, ledger: Ledger, market: Market) -> F
 def build_model_desk(settings: Settings, desk: Desk, ledger: Ledger, workroom: Workroom) -> ModelDesk:
     """Who answers questions about models."""
     files = open_files(model_url(settings))
-    store = ModelFolder(files)
     return ModelDesk(
-        store=store,
-        find_report=ModelReports(files, store).find,
+        store=ModelFolder(files),
+        reports=ModelReports(files),
         count=ForecastScores(ledger).count,
         score=workroom.live_score,
         forecasting=desk,

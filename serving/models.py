@@ -63,7 +63,7 @@ def open_shelf(url: str, *, device: str = "cpu", precision: str = "float32") -> 
         from core.adapters.files.places import open_files
         from core.adapters.models.folder import ModelFolder
         from core.models.panel import warm_up
-        from core.models.shelf import ModelShelf, Precision, use_one_thread
+        from core.models.shelf import ModelShelf, Precision, use_one_thread, use_whole_float32
     except (ImportError, OSError) as error:  # OSError: a library of torch's own is damaged or half installed
         why = "is not installed" if getattr(error, "name", "") == "torch" else f"cannot be imported ({error})"
         raise CrpbotError(
@@ -72,5 +72,6 @@ def open_shelf(url: str, *, device: str = "cpu", precision: str = "float32") -> 
             reason=NO_TORCH.upper(),
         ) from None
     use_one_thread()
+    use_whole_float32()
     warm_up()
     return ModelShelf(ModelFolder(open_files(url)), device=device, precision=Precision(precision))

@@ -78,7 +78,7 @@ async def build_product(
     forecasts = build_forecast_desk(settings, ledger, market)
     signals = SignalDesk(
         studies=NotedStudies(desk, forecasts, clock),
-        verdicts=build_verdicts(settings, library, spend, model),
+        verdicts=build_verdicts(settings, library, spend, model, count_uncompared=metrics.count_uncompared),
         risk=risk,
         decisions=StoredDecisions(ledger, archive, forced_switch(settings)),
         station=build_station(settings, market),

@@ -16,6 +16,7 @@ from core.adapters.ledger.ledger import Ledger
 from core.adapters.ledger.signals.reads import Signals
 from core.adapters.ledger.spend import Spend
 from core.adapters.numerics import numerics_fingerprint
+from core.deciding.consultation import Sideline
 from core.deciding.verdicts import Habits, Verdicts
 from core.fitted import Library
 from core.keeper import Chore
@@ -72,10 +73,16 @@ def build_habits(settings: Settings) -> Habits:
 
 
 def build_verdicts(
-    settings: Settings, library: Callable[[], Library], spend: Spend, model: ChatClient | None
+    settings: Settings,
+    library: Callable[[], Library],
+    spend: Spend,
+    model: ChatClient | None,
+    *,
+    count_uncompared: Callable[[str], None] | None = None,
 ) -> Verdicts:
-    """Who is asked about a market."""
-    return Verdicts(habits=build_habits(settings), library=library, purse=spend, model=model)
+    """Who is asked about a market. `count_uncompared` is told what failed of that which only compares."""
+    sideline = Sideline(count_uncompared)
+    return Verdicts(habits=build_habits(settings), library=library, purse=spend, model=model, sideline=sideline)
 
 
 def build_station(settings: Settings, market: Market) -> Station:

@@ -23,7 +23,7 @@ METRICS: Final = "metrics.jsonl"
 TEMPORARY: Final = ".part"
 
 State = dict[str, Any]  # Any: tensors, numbers and the optimiser's own nested state
-Row = Mapping[str, float]  # what one epoch says of itself
+Row = Mapping[str, Any]  # Any: what one epoch says of itself, numbers and the name of its precision
 
 
 def write_checkpoint(path: Path, state: State, *, identity: str) -> None:

@@ -26,6 +26,7 @@ from core.kernels.features import FloatMatrix
 from core.market import COLUMNS, INTERVAL_SECONDS, Candles, Floats, Instants
 from core.models.scaler import Scaler, fit_scaler, stack_scalers
 from training.label import Labels, label
+from training.leak import check_leaks
 from training.split import SHARES, Part, Reach, candles_needed, check_borders, cut_part, draw_borders, reach_of
 from training.table import map_table
 
@@ -93,6 +94,7 @@ def build_dataset(
     borders = _check(stretches, window, horizon, borders)
     reach, step = reach_of(window, horizon), 1_000 * INTERVAL_SECONDS[stretches[0].interval]
     kept = _long_enough(stretches, reach)
+    check_leaks(kept, compute)
     table = np.concatenate([compute(stretch) for stretch in kept])
     labels = _label(kept, table, horizon)
     times = np.concatenate([stretch.open_times[WARM_UP:] for stretch in kept])

@@ -5,7 +5,9 @@ of windows whose futures do not overlap, and its error has the noise of counting
 `training.scores`: one at a time, where the line is sure enough, all costs paid.
 
 Intervals are 95 % and come from blocks of the series itself: windows a minute apart share nearly all of their future,
-so twenty thousand of them know as much as some thousand that do not.
+so twenty thousand of them know as much as some thousand that do not. Of several coins all that an instant holds is
+drawn together (`training.reached`), the calibration error is that of the worst coin, and the fall is that of one
+account (`training.account`), as in the gate.
 """
 
 from __future__ import annotations
@@ -20,12 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import Code, CrpbotError
-from core.market import Floats
+from core.market import Floats, Instants
 from core.models.calibration import Platt, log_odds
 from core.models.manifest import Kind, Manifest
 from core.models.policy import Policy, forecast
 from core.models.scaler import CHUNK_ROWS
-from core.performance.bootstrap import FEWEST, draw_means, percentile_interval
 from core.performance.calibration import (
     Bin,
     area_under_curve,
@@ -34,25 +35,18 @@ from core.performance.calibration import (
     log_loss,
     reliability,
 )
-from core.performance.measure import DAYS_A_YEAR, MIN_DAYS, estimate_rate
+from core.performance.measure import DAYS_A_YEAR, MIN_DAYS
 from core.performance.trials import try_of
+from training.account import open_account
 from training.baselines import score_baselines
 from training.dataset import Dataset
 from training.gate_terms import Terms
-from training.scores import Scores, Trades, daily_returns, thin, trade
+from training.reached import Reached, mean_of, share_of, worst_of
+from training.scores import MINUTE, Scores, Trades, daily_returns, thin, trade
 from training.split import Part
 from training.trained import served_odds, split_scores
 
 STILL: Final = 1e-12  # daily returns that spread by less never moved
-
-
-class Reached(NamedTuple):
-    """A measured number with its 95 % interval and what it rests on; None: it cannot be said."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
 
 
 class Line(NamedTuple):
@@ -117,30 +111,33 @@ def compare(name: str, scores: Sequence[Scores], datasets: Sequence[Dataset], te
 def measure(name: str, scores: Sequence[Scores], terms: Terms) -> Line:
     """One line, over all symbols together."""
     said, up = _pool(scores)
-    error = calibration_error(*_pool([thin(each, horizon=terms.horizon) for each in scores]))
+    apart = [thin(each, horizon=terms.horizon) for each in scores]
     trades = trades_of(scores, terms)
-    net = np.concatenate([each.net for each in trades])
-    right = np.concatenate([each.right for each in trades])
-    won = estimate_rate(int(right.sum()), len(right))
-    order = np.argsort(np.concatenate([each.left for each in trades]), kind="stable")
+    ended = _slots(np.concatenate([each.left for each in trades]), terms.horizon)
     return Line(
         name,
-        _mean((said >= 0.5) == up),
+        mean_of((said >= 0.5) == up, np.concatenate([each.open_times for each in scores])),
         area_under_curve(said, up),
         brier_score(said, up),
         log_loss(said, up),
-        Reached(*error),
-        Reached(won.value, won.low, won.high, won.n),
-        _mean(net),
+        worst_of([calibration_error(each.probability, each.up) for each in apart]),
+        share_of(np.concatenate([each.right for each in trades]), ended),
+        mean_of(np.concatenate([each.net for each in trades]), ended),
         _sharpe(returns_of(scores, trades, terms)),
-        drawdown_of(terms.stake / len(scores) * net[order]),
+        drawdown_of(open_account(scores, trades, terms.stake).returns),
     )
 
 
 def bins_of(scores: Sequence[Scores], horizon: int) -> tuple[Bin, ...]:
-    """What was said against what happened, on windows whose futures do not overlap."""
-    found: tuple[Bin, ...] = reliability(*_pool([thin(each, horizon=horizon) for each in scores]))
-    return found
+    """What was said against what happened, on windows whose futures do not overlap.
+
+    Of several coins a bin counts the spans of the horizon that it has windows of, not the windows.
+    """
+    apart = [thin(each, horizon=horizon) for each in scores]
+    said, up = _pool(apart)
+    slots = _slots(np.concatenate([each.open_times for each in apart]), horizon)
+    found: tuple[Bin, ...] = reliability(said, up)
+    return tuple(each._replace(n=len(np.unique(slots[(said >= each.low) & (said <= each.high)]))) for each in found)
 
 
 def trades_of(scores: Sequence[Scores], terms: Terms) -> tuple[Trades, ...]:
@@ -173,20 +170,12 @@ def _pool(scores: Sequence[Scores]) -> tuple[Floats, NDArray[np.bool_]]:
     return np.concatenate([each.probability for each in scores]), np.concatenate([each.up for each in scores])
 
 
+def _slots(times: Instants, horizon: int) -> Instants:
+    """The spans of the horizon in which instants lie. Each trade of one coin has its own, and each window apart."""
+    return times // (horizon * MINUTE)
+
+
 def _sharpe(returns: Floats) -> float | None:
     if len(returns) < MIN_DAYS or float(returns.std()) < STILL:
         return None
     return math.sqrt(DAYS_A_YEAR) * try_of("table", np.datetime64(0, "s").item(), returns).daily_sharpe
-
-
-def _mean(values: NDArray[np.bool_] | Floats) -> Reached:
-    n = len(values)
-    if n == 0:
-        return Reached(None, None, None, 0)
-    column = values.astype(np.float64)
-    value = float(column.mean())
-    if n < FEWEST:
-        return Reached(value, None, None, n)
-    drawn = draw_means(column[:, None])
-    low, high = percentile_interval(drawn.values[:, 0], drawn.blocks) or (None, None)
-    return Reached(value, low, high, n)

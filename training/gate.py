@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from core.errors import Code, CrpbotError, invalid
 from core.models.judgement import HOUSE, Judgement, Outcome, RuleName, Ruling, Verdict, conclude
+from training.account import Account, open_account
 from training.gate_losses import rule_drawdown, rule_drawdown_range, rule_loss_limits
 from training.gate_luck import rule_champion, rule_deflated_sharpe, rule_overfitting, rule_sharpe
 from training.gate_skill import rule_brier_skill, rule_calibration, rule_net_return, rule_win_rate
@@ -78,11 +79,14 @@ def judge(
     """What the gate says. The register must hold the tries that `record` makes of the same candidate and terms."""
     rulings: list[Ruling] = []
     trials = 0
-    for scores, own in zip(candidate.scores, record(candidate, terms, at=at), strict=True):
+    owns = record(candidate, terms, at=at)
+    cases = [_case(scores, terms) for scores in candidate.scores]
+    account = open_account(candidate.scores, [case.trades for case in cases], terms.stake)
+    for case, own in zip(cases, owns, strict=True):
         tries = _tries_beside(own, register)
         trials += len(tries)
-        theirs = None if champion is None else _of_symbol(champion, scores.symbol)
-        rulings.extend(_rule_all(_case(scores, terms), tries, own, theirs))
+        theirs = None if champion is None else _of_symbol(champion, own.symbol)
+        rulings.extend((*_rule_coin(case, tries, own), *_rule_account(case, account), rule_champion(case, theirs)))
     verdict = conclude(tuple(rulings))
     instants = [int(scores.open_times[place]) for scores in candidate.scores for place in (0, -1)]
     return Judgement(
@@ -116,7 +120,8 @@ def _tries_beside(own: Try, register: TrialRegister) -> tuple[Try, ...]:
     return tries
 
 
-def _rule_all(case: Case, tries: Sequence[Try], own: Try, champion: Scores | None) -> tuple[Ruling, ...]:
+def _rule_coin(case: Case, tries: Sequence[Try], own: Try) -> tuple[Ruling, ...]:
+    """What is asked of each coin by itself."""
     return (
         _rule_count(case, RuleName.TRADES, len(case.trades.net), "closed trades"),
         _rule_count(case, RuleName.SCORED, len(case.independent.open_times), "scores that share no future"),
@@ -128,11 +133,12 @@ def _rule_all(case: Case, tries: Sequence[Try], own: Try, champion: Scores | Non
         rule_sharpe(case),
         rule_deflated_sharpe(case, tries),
         rule_overfitting(case, tries, own),
-        rule_drawdown(case),
-        rule_drawdown_range(case),
-        rule_loss_limits(case),
-        rule_champion(case, champion),
     )
+
+
+def _rule_account(case: Case, account: Account) -> tuple[Ruling, ...]:
+    """What is asked of the account that all coins share."""
+    return rule_drawdown(case, account), rule_drawdown_range(case, account), rule_loss_limits(case, account)
 
 
 def _rule_count(case: Case, rule: RuleName, n: int, what: str) -> Ruling:

@@ -1,5 +1,6 @@
 """Whether the worst stretch stays bearable, and the account within the loss limits of the firm.
 
+The account is that of all coins together (`training.account`): what falls at the same time falls on it at once.
 Losses are counted at the end of each trade: what a trade loses and wins back within its minutes is not in the scores.
 The firm's day begins at its own midnight; a day is kept whole when days are drawn anew, with its deepest point.
 """
@@ -17,6 +18,7 @@ from core.models.judgement import HOUSE, RuleName, Ruling
 from core.performance.bootstrap import FEWEST, draw_paths, draw_places, rate_interval
 from core.risk.calendar import zone_of
 from core.risk.pack import RiskPack, TotalLossMode, find_pack
+from training.account import Account
 from training.gate_terms import ONE_SIDE, Case, rule_on, tell_share
 from training.scores import MINUTE
 
@@ -25,57 +27,57 @@ DEEP: Final = 0.95  # the depth that only one in twenty falls passes
 LOST: Final = 1e-9  # equity of an account that has lost all
 
 
-def rule_drawdown(case: Case) -> Ruling:
+def rule_drawdown(case: Case, account: Account) -> Ruling:
     """The deepest fall of the equity from a peak."""
-    value = float(_deepest(case.terms.stake * case.trades.net[None, :])[0]) if len(case.trades.net) else None
+    value = float(_deepest(account.returns[None, :])[0]) if account.trades else None
     sentence = (
-        f"The equity fell by {tell_share(value)} at most from a peak; less than "
+        f"The equity{account.words} fell by {tell_share(value)} at most from a peak; less than "
         f"{tell_share(HOUSE[RuleName.DRAWDOWN].limit)} is needed."
     )
-    return rule_on(case, RuleName.DRAWDOWN, sentence, value=value, n=len(case.trades.net))
+    return rule_on(case, RuleName.DRAWDOWN, sentence, value=value, n=account.trades)
 
 
-def rule_drawdown_range(case: Case) -> Ruling:
+def rule_drawdown_range(case: Case, account: Account) -> Ruling:
     """The deepest fall in 19 of 20 histories that the same trades could as well have made."""
     value = None
-    if len(case.trades.net) >= FEWEST:
-        paths, _ = draw_paths(case.terms.stake * case.trades.net)
+    if len(account.returns) >= FEWEST:
+        paths, _ = draw_paths(account.returns)
         value = float(np.quantile(_deepest(paths), DEEP))
     sentence = (
-        f"Of the histories that such trades could as well have made, 19 of 20 fall by at most {tell_share(value)}; "
-        f"less than {tell_share(HOUSE[RuleName.DRAWDOWN_RANGE].limit)} is needed."
+        f"Of the histories that such trades could as well have made, 19 of 20{account.words} fall by at most "
+        f"{tell_share(value)}; less than {tell_share(HOUSE[RuleName.DRAWDOWN_RANGE].limit)} is needed."
     )
-    return rule_on(case, RuleName.DRAWDOWN_RANGE, sentence, value=value, n=len(case.trades.net))
+    return rule_on(case, RuleName.DRAWDOWN_RANGE, sentence, value=value, n=account.trades)
 
 
-def rule_loss_limits(case: Case) -> Ruling:
+def rule_loss_limits(case: Case, account: Account) -> Ruling:
     """The account stays within the firm's daily and total loss limit."""
     pack = find_pack(case.terms.pack)
-    results, lowest = firm_days(case, pack.time_zone)
+    results, lowest = firm_days(account, case.terms.horizon, pack.time_zone)
     value, bound = None, None
-    if len(results) >= FEWEST and len(case.trades.net):
+    if len(results) >= FEWEST and account.trades:
         places = draw_places(results, resamples=RUNS)
         kept = int(keeps_limits(results[places], lowest[places], pack).sum())
         value, bound = kept / RUNS, rate_interval(kept, RUNS, tail=ONE_SIDE)[0]
     sentence = (
-        f"{tell_share(value)} of {RUNS:,} runs of {len(results)} such days stay within the limits of {pack.name} "
-        f"({tell_share(float(pack.daily_loss))} a day, {tell_share(float(pack.total_loss))} in all), at least "
-        f"{tell_share(bound)} with 95 %; {tell_share(HOUSE[RuleName.LOSS_LIMITS].limit)} is needed."
+        f"{tell_share(value)} of {RUNS:,} runs of {len(results)} such days{account.words} stay within the limits of "
+        f"{pack.name} ({tell_share(float(pack.daily_loss))} a day, {tell_share(float(pack.total_loss))} in all), at "
+        f"least {tell_share(bound)} with 95 %; {tell_share(HOUSE[RuleName.LOSS_LIMITS].limit)} is needed."
     )
     return rule_on(case, RuleName.LOSS_LIMITS, sentence, value=value, bound=bound, n=len(results))
 
 
-def firm_days(case: Case, zone: str) -> tuple[Floats, Floats]:
+def firm_days(account: Account, horizon: int, zone: str) -> tuple[Floats, Floats]:
     """What each of the firm's days brought, and its deepest point below its beginning (0 or less).
 
     Both are fractions of the initial capital. Shape: (days,), (days,).
     """
-    first = _local_day(int(case.scores.open_times[0]), zone)
-    last = _local_day(int(case.scores.open_times[-1]) + MINUTE * (case.terms.horizon + 1), zone)
+    first = _local_day(account.first, zone)
+    last = _local_day(account.last + MINUTE * (horizon + 1), zone)
     results, lowest = np.zeros(last - first + 1), np.zeros(last - first + 1)
-    for left, net in zip(case.trades.left.tolist(), case.trades.net.tolist(), strict=True):
+    for left, brought in zip(account.left.tolist(), account.returns.tolist(), strict=True):
         day = _local_day(left, zone) - first
-        results[day] += case.terms.stake * net
+        results[day] += brought
         lowest[day] = min(lowest[day], results[day])
     return results, lowest
 

@@ -94,6 +94,11 @@ def rule_champion(case: Case, champion: Scores | None) -> Ruling:
         f"On the same {len(mine):,} candles it earns {tell_points(value)} a day more than the promoted model, at least "
         f"{tell_points(bound)} with 95 %; more than 0 is needed, over {least:,} scores that share no future."
     )
+    if common < least:
+        sentence = (
+            f"Whether it earns more than the promoted model cannot be said: both spoke of {common:,} of the same "
+            f"candles that share no future and that the promoted model did not learn from; {least:,} are needed."
+        )
     return rule_on(case, RuleName.CHAMPION, sentence, value=value, bound=bound, n=common)
 
 

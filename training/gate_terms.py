@@ -26,7 +26,8 @@ class Terms(NamedTuple):
     """How trades are made of scores, and what is asked.
 
     `threshold` opens a trade, `round_trip` is what it costs (fraction of the price), `horizon` its minutes, `stake` the
-    part of the capital that each trade moves: 1 is all of it, without leverage.
+    part of the capital that each trade moves: 1 is all of it, without leverage. Several coins share one account and
+    this stake evenly (`training.account`).
     """
 
     threshold: float

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,10 @@ from core.features import WARM_UP
 from core.market import COLUMNS, Candles, instant, interval_seconds
 from training.dataset import HORIZON, Dataset, build_dataset
 from training.split import draw_borders
+
+logger = logging.getLogger(__name__)
+
+SHORTENED: Final = 0.9  # of the longest coin's span: a coin that takes more than a tenth of it away is told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,33 +56,83 @@ def trim(history: History, least: int) -> History:
 
 
 def build_datasets(histories: Sequence[History], window: int) -> list[Dataset]:
-    """The coins' data sets on the span that all of them have, with the same borders between their parts."""
-    least = WARM_UP + window + HORIZON
-    begin = max(int(each.stretches[0].open_times[0]) for each in histories)
-    end = min(each.stretches[-1].as_of for each in histories)
-    kept = [trim(cut(each, begin, end), least) for each in histories]
-    begin = min(int(each.stretches[0].open_times[0]) for each in kept)
-    end = max(each.stretches[-1].as_of for each in kept)
-    borders = None
-    if len(kept) > 1:
+    """The coins' data sets on the span that all of them have, with the same borders between their parts.
+
+    A coin that shortens the others' span is named in the log, and in the refusal where that leaves too little.
+    """
+    if len(histories) < 2:
+        return [build_dataset(each.stretches, origin=each.origin, window=window) for each in _align(histories, window)]
+    limit = _Limit.of(histories)
+    if limit.end <= limit.begin:
+        raise _refused(f"no minute is common to the {len(histories)} coins: {limit}")
+    kept: list[History] = []
+    found: list[Dataset] = []
+    try:
+        kept = _align(histories, window)
+        begin = min(int(each.stretches[0].open_times[0]) for each in kept)
+        end = max(each.stretches[-1].as_of for each in kept)
         borders = draw_borders(begin, end, step=1_000 * interval_seconds(kept[0].stretches[0].interval))
-    return [build_dataset(each.stretches, origin=each.origin, window=window, borders=borders) for each in kept]
+        for each in kept:
+            found.append(build_dataset(each.stretches, origin=each.origin, window=window, borders=borders))
+    except CrpbotError as error:
+        whose = f"{kept[len(found)].symbol}: " if kept else ""
+        detail = f"{whose}{error.detail}; of the {len(histories)} coins {limit}"
+        raise CrpbotError(error.code, detail, reason=error.reason, violations=error.violations) from None
+    if limit.share < SHORTENED:
+        words = "%d coins are learned from together, %.0f %% of what %s has alone: %s"
+        logger.warning(words, len(histories), 100 * limit.share, limit.longest, limit)
+    return found
 
 
 def trainable(histories: Sequence[History], window: int) -> tuple[History, ...]:
     """The coins that give a data set each by itself; the last refusal where none does."""
     kept = []
-    refusal: CrpbotError | None = None
+    refusals: dict[str, CrpbotError] = {}
     for history in histories:
         try:
             build_datasets([history], window)
         except CrpbotError as error:
-            refusal = error
+            refusals[history.symbol] = error
         else:
             kept.append(history)
-    if refusal is not None and not kept:
-        raise refusal
+    if refusals and not kept:
+        raise list(refusals.values())[-1]
+    for symbol, refusal in refusals.items():
+        logger.warning("%s is left out, the other coins are learned from without it: %s", symbol, refusal.detail)
     return tuple(kept)
+
+
+class _Limit(NamedTuple):
+    """The span that several coins have in common (ms), and who has no more than that."""
+
+    begin: int
+    end: int
+    first: str  # the coin that begins last
+    last: str  # the coin that ends first
+    longest: str  # the coin that has the longest span
+    share: float  # of its span that is common to all
+
+    @classmethod
+    def of(cls, histories: Sequence[History]) -> _Limit:
+        spans = {each.symbol: (int(each.stretches[0].open_times[0]), each.stretches[-1].as_of) for each in histories}
+        first, last = max(spans, key=lambda symbol: spans[symbol][0]), min(spans, key=lambda symbol: spans[symbol][1])
+        longest = max(spans, key=lambda symbol: spans[symbol][1] - spans[symbol][0])
+        begin, end = spans[first][0], spans[last][1]
+        return cls(begin, end, first, last, longest, (end - begin) / (spans[longest][1] - spans[longest][0]))
+
+    def __str__(self) -> str:
+        begin, end = (f"{instant(each):%Y-%m-%d %H:%M}" for each in (self.begin, self.end))
+        if self.first == self.last:
+            return f"{self.first} has only {begin} to {end}: fetch more of it, or leave its files out"
+        ends = f"{self.first} begins last, {begin}, and {self.last} ends first, {end}"
+        return f"{ends}: fetch more of them, or leave one's files out"
+
+
+def _align(histories: Sequence[History], window: int) -> list[History]:
+    """Each coin's candles of the span that all of them have, without stretches at its ends that give no window."""
+    begin = max(int(each.stretches[0].open_times[0]) for each in histories)
+    end = min(each.stretches[-1].as_of for each in histories)
+    return [trim(cut(each, begin, end), WARM_UP + window + HORIZON) for each in histories]
 
 
 def _between(candles: Candles, begin: int, end: int) -> Candles:

@@ -11,10 +11,6 @@ from scipy.special import expit
 from core.market import Floats
 from core.models.outcome import what_came
 
-# How the labels read in manifests and reports; whoever changes a formula changes its words.
-UP_MEANING = "1 where the close after the horizon is above this close, else 0"
-TREND_MEANING = "logistic of (close after the horizon - this close) / atr: 0 strong down, 0.5 none, 1 strong up"
-
 
 class Labels(NamedTuple):
     """What came after each candle, NaN for the last ones, whose future is not there. All (N,)."""

@@ -2,20 +2,21 @@
 
 A model that was shown tomorrow is brilliant until it meets a market. So the inputs are tried on the very candles that a
 model learns from: at some instants the history is cut, once with nothing behind it and once with another future, and
-every row before the cut must be the same to the last bit. The columns that are not are named.
+every row before the cut must be the same to the last bit. The columns that are not are named. No data set is made of
+inputs that leak: so nothing is learned or judged with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 
-from core.errors import invalid
+from core.errors import Code, CrpbotError, invalid
 from core.features import FEATURES, WARM_UP, compute
 from core.kernels.features import FloatMatrix
-from core.market import COLUMNS, Candles
+from core.market import COLUMNS, Candles, Instants
 
 # Candles around each cut: long enough for every look-back and for a leak of an hour.
 LENGTH: Final = 2 * WARM_UP
@@ -24,6 +25,26 @@ CUTS: Final = 8
 PRICE_FACTOR, VOLUME_FACTOR = 1.7, 9.0
 
 Describe = Callable[[Candles], FloatMatrix]
+
+
+def check_leaks(stretches: Sequence[Candles], describe: Describe = compute) -> None:
+    """Refuse inputs that know the future, by the longest stretch; where that is too short, nothing can be said."""
+    longest = max(stretches, key=len)
+    leaks = find_leaks(longest, describe) if len(longest) >= LENGTH else ()
+    if leaks:
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION,
+            f"inputs of {longest.symbol} change when only later candles do: {', '.join(leaks)}. Who learns from these "
+            "knows the future, and no figure of it is true; make them look back only (core/features.py)",
+            reason="LEAKING_INPUTS",
+        )
+
+
+def can_be_searched(open_times: Instants, step: int) -> bool:
+    """Whether rows, each of a candle after the warm-up of its stretch, are of a stretch long enough. Shape: (N,)."""
+    holes = np.flatnonzero(np.diff(open_times) != step) + 1
+    longest = np.diff([0, *holes, len(open_times)]).max()
+    return bool(longest + WARM_UP >= LENGTH)
 
 
 def find_leaks(candles: Candles, describe: Describe = compute, *, cuts: int = CUTS) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ the dropout of recurrent layers.)
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from training.runs import Interrupted, Place, Progress
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Of logits and labels, the mean over a batch."""
+
+logger = logging.getLogger(__name__)
 
 PATIENT: Final = 1e-5  # a loss that fell by less has not become better: float32 sums differ by a tenth of it
 
@@ -72,6 +75,7 @@ class Learner:
         self._precision.prepare()
         keep_freed_memory()
         self._scaler = self._precision.scaler()
+        self._numbers = [self._precision.numbers.value]  # in which this epoch was computed, as they followed each other
         self._epoch = self._step = self._stale = 0
         self._sum = torch.zeros((), dtype=torch.float64, device=place.device)
         self._best: dict[str, Tensor] = {}
@@ -83,7 +87,7 @@ class Learner:
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left, until the last or until the held-out loss has not fallen for `patience` of them."""
-        while self._epoch < self._recipe.epochs and self._stale < self._recipe.patience:
+        while not self._is_over:
             yield self._epoch
 
     def batches(self) -> Iterator[Batch]:
@@ -126,7 +130,7 @@ class Learner:
         right = ((logits > 0) == (labels > 0.5)).sum()
         sums = torch.stack((self._loss(logits, labels).double() * len(mine), right.double(), self._sum))
         loss, hits, learned = self._place.total(sums).tolist()
-        row = {
+        row: Row = {
             "epoch": self._epoch + 1,
             "train_loss": learned / (self._feed.steps * self._place.workers),
             "stop_loss": loss / len(held_out),
@@ -135,13 +139,19 @@ class Learner:
             "windows": self._feed.steps * self._recipe.batch,
             "seconds": begun - self._begun,
             "stop_seconds": time.monotonic() - begun,
+            "precision": ", then ".join(self._numbers),
         }
         self._check(row)
         self._judge(row["stop_loss"])
         self._history.append(row)
         self._epoch, self._step = self._epoch + 1, 0
+        self._numbers = self._numbers[-1:]
         self._sum.zero_()
         self._keep()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._epoch >= self._recipe.epochs or self._stale >= self._recipe.patience
 
     def _judge(self, loss: float) -> None:
         self._stale += 1
@@ -171,6 +181,7 @@ class Learner:
             "network": self._network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
+            "precision": self._numbers,
             "best": self._best,
             "best_loss": self._best_loss,
             "stale": self._stale,
@@ -184,12 +195,27 @@ class Learner:
             return
         self._network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # only float16 has one; on other hardware than before it begins anew
+            self._scaler.load_state_dict(state["scaler"])
         self._epoch, self._step, self._stale = state["epoch"], state["step"], state["stale"]
         self._best, self._best_loss = state["best"], state["best_loss"]
         self._history = list(state["history"])
         if self._place.rank == 0:  # the sum of all workers; the others begin theirs anew
             self._sum += state["loss"]
+        self._compare(state["precision"])
+
+    def _compare(self, before: list[str]) -> None:
+        """Tells where the run goes on in other numbers: its weights are then not those of an undisturbed one."""
+        now = self._precision.numbers.value
+        if before[-1] == now:
+            self._numbers = before
+        elif not self._is_over:
+            self._numbers = [*before, now] if self._step else [now]
+            if self._place.rank == 0:
+                where = f"epoch {self._epoch + 1}, step {self._step:,}"
+                kind = self._place.device.type
+                words = "from %s on the run is computed in %s, the best of this %s device; until there it was in %s"
+                logger.warning(words, where, now, kind, before[-1])
 
 
 class _Clock:

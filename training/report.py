@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -17,7 +19,9 @@ from core.models.judgement import Judgement, Ruling, Verdict
 from core.models.manifest import Manifest
 from core.performance.bootstrap import rate_interval
 from core.performance.calibration import Bin as Said
-from training.evaluate import Line, Reached
+from training.evaluate import Line
+from training.leak import LENGTH
+from training.reached import Reached
 from training.report_pictures import Bin, Epoch, draw_calibration, draw_equity, draw_gate, draw_loss
 from training.scores import Trades
 
@@ -34,6 +38,9 @@ HEADINGS: Final = {
     Verdict.INSUFFICIENT: "Not promoted: too little was seen to say more",
 }
 INVENTED: Final = "The prices are invented: this shows how the product works, not what it earns."
+UNSEARCHED: Final = (
+    f"Whether an input of {{}} knows the future was not looked for: that takes {LENGTH} candles without a hole."
+)
 RULINGS: Final = ("Rule", "Symbol", "Value", "Bound", "Asked", "n", "Outcome", "In words")
 LINES: Final = (
     *("Model", "Windows", "Accuracy", "AUC", "Brier", "Log loss", "Calibration error"),
@@ -61,7 +68,7 @@ def write_page(sheet: Sheet) -> str:
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<h2 class="{judgement.verdict}">{HEADINGS[judgement.verdict]}</h2><p>{escape(judgement.sentence)}</p>',
-        *(f'<p class="note">{escape(note)}</p>' for note in sheet.notes),
+        *(f'<p class="note">{escape(note)}</p>' for note in (*sheet.notes, *tell_precision(sheet.epochs))),
         "<h2>The gate, rule by rule</h2>",
         _table(RULINGS, map(_ruling, judgement.rulings)),
         "<h2>On untouched candles, beside simple rules</h2>",
@@ -122,6 +129,22 @@ def tell(reached: Reached, shape: str) -> str:
     return f"{told} ({shape.format(reached.low)} to {shape.format(reached.high)})"
 
 
+def tell_precision(epochs: Sequence[Epoch]) -> tuple[str, ...]:
+    """A sentence where the epochs of a training were not all computed in the same numbers.
+
+    >>> tell_precision([Epoch(1, 0.7, 0.7, "bf16"), Epoch(2, 0.6, 0.6, "f32"), Epoch(3, 0.6, 0.6, "f32")])
+    ('It was computed on different hardware: epoch 1 in bf16, epochs 2 to 3 in f32.',)
+    """
+    found = [each for each in epochs if each.precision]
+    if len({each.precision for each in found}) < 2 and not any(", then " in each.precision for each in found):
+        return ()
+    spans = []
+    for name, group in groupby(found, key=attrgetter("precision")):
+        first, *rest = (each.number for each in group)
+        spans.append(f"{f'epochs {first} to {rest[-1]}' if rest else f'epoch {first}'} in {name}")
+    return (f"It was computed on different hardware: {', '.join(spans)}.",)
+
+
 def tell_facts(manifest: Manifest) -> dict[str, str]:
     """What a model is and from what it learned."""
     spans = {
@@ -141,10 +164,12 @@ def tell_facts(manifest: Manifest) -> dict[str, str]:
 
 
 def _terms(judgement: Judgement) -> str:
+    coins = judgement.symbol.count(",") + 1
+    shared = "each" if coins == 1 else f"shared by {coins} coins"
     return (
         f"Trades: where the model is at least {judgement.threshold:.1%} sure, one at a time, for "
         f"{judgement.horizon_minutes} minutes, {10_000 * judgement.round_trip_fraction:.1f} bp a round trip, "
-        f"{judgement.stake_fraction:.0%} of the capital each; registered tries: {judgement.trials}."
+        f"{judgement.stake_fraction:.0%} of the capital {shared}; registered tries: {judgement.trials}."
     )
 
 

@@ -30,6 +30,7 @@ class Epoch(NamedTuple):
     number: int
     train: float
     stop: float
+    precision: str = ""  # in which numbers it was computed
 
 
 class Bin(NamedTuple):

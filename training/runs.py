@@ -31,6 +31,7 @@ from training.checkpoint import CHECKPOINT, METRICS, Row, State, read_checkpoint
 RESUME: Final = 75
 SECONDS_BETWEEN_WORDS: Final = 1.0
 LOCK: Final = ".lock"
+GROUPS: Final = "checkpoint_*"  # Ray Train's own files, of which the first is written with the first state
 
 Data = TypeVar("Data")
 
@@ -126,8 +127,10 @@ def launch(
     """
     if where.workers < 1:
         raise invalid("workers", f"{where.workers} is not at least 1", reason="OUT_OF_RANGE")
+    is_alone = where.workers == 1 and where.address is None
     with _alone(job):
-        if where.workers == 1 and where.address is None:
+        _check_begun(job, is_alone=is_alone)
+        if is_alone:
             with _stoppable() as stop:
                 work(data, Here(job, device(where.gpu), stop=stop, tell=tell))
             state = read_checkpoint(job.folder / CHECKPOINT, identity=job.identity)
@@ -184,6 +187,20 @@ class Here:
         if self._tell is not None and (now - self._told >= SECONDS_BETWEEN_WORDS or progress.done == progress.total):
             self._told = now
             self._tell(progress)
+
+
+def _check_begun(job: Job, *, is_alone: bool) -> None:
+    """Refuse to begin anew what was begun the other way: one worker's state is another one than a group's."""
+    mine, groups = (job.folder / CHECKPOINT).exists(), any(job.folder.glob(GROUPS))
+    if (mine, groups) not in {(True, False), (False, True)} or is_alone is mine:
+        return
+    who = "one worker" if mine else "a group of workers"
+    how = "without --workers and --address" if mine else "with the --workers or the --address of then"
+    detail = (
+        f"run {job.name} was begun by {who}, and would begin again from nothing: go on {how}, or move {job.folder} "
+        "away, or give this one another --run"
+    )
+    raise CrpbotError(Code.FAILED_PRECONDITION, detail, reason="RUN_BEGUN_OTHERWISE")
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def submit_plan(plan: Plan, options: AwsOptions, *, address: str | None) -> Row:
         sent = send(job, code, here, site.files)
     say(f"{sent:,} bytes of code and candles sent to {site.url}")
     if boot is not None:
-        submit(site.files, boot, job)
+        submit(site.files, boot, job, tell=say)
         where = boot.cluster
     else:
         from training.cluster.anywhere import submit_to

@@ -57,7 +57,7 @@ def up(options: AwsOptions) -> Row:
 
 
 def down(options: AwsOptions) -> Row:
-    """Ends everything of that name, from any state, in every region that it was launched in."""
+    """Ends everything of that name, from any state, in every region where it may have been launched."""
     site = open_site(options)
     with Guard() as guard:
         found: list[Left] = []
@@ -76,6 +76,8 @@ def status(options: AwsOptions) -> Row:
     return {
         "cluster": site.cluster.name,
         "region": site.cluster.region,
+        "regions": list(sight.regions),
+        "unseen": list(sight.unseen),
         "bucket": site.url,
         "instances": [{**each._asdict(), "since": each.since.isoformat()} for each in sight.instances],
         "volumes": [each._asdict() for each in sight.volumes],

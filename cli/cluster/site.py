@@ -21,11 +21,13 @@ from core.adapters.files.places import open_files
 from core.bucket_address import is_bucket
 from core.errors import Code, CrpbotError
 from core.files import Files
+from training.cluster.boot import LAUNCH_TAG
 from training.cluster.cloud import Cloud
-from training.cluster.launcher import Left, default_url, end, launch, look
+from training.cluster.launcher import Left, default_url, end, end_boot, launch, look
 from training.cluster.mail import Boot
+from training.cluster.patience import Outage, persist
 from training.cluster.post import ends_by_itself
-from training.cluster.sight import Instance, Sight
+from training.cluster.sight import Instance, Sight, find_instances
 from training.cluster.terms import Cluster, Limits, read_cluster
 
 ENDING: Final = "the cluster is being ended, which takes a minute or two; please wait, else it goes on costing"
@@ -72,9 +74,8 @@ class Site:
 
     def head(self, boot: Boot) -> Instance | None:
         """The head of that launch, while it runs."""
-        return next(
-            (each for each in self.look().instances if each.is_head and each.is_up and each.launch == boot.launch), None
-        )
+        machines = find_instances(self.cloud.in_region(boot.region), LAUNCH_TAG, boot.launch)
+        return next((each for each in machines if each.is_head and each.is_up), None)
 
     def running(self) -> Boot | None:
         """The launch that is up now."""
@@ -165,21 +166,23 @@ def ended_unless_kept(
 
 
 def finish(site: Site, boot: Boot | None = None) -> Left:
-    """Ends everything of the cluster and shows that nothing is left; patient with a lost connection."""
-    # Of a launch that is known a machine may live that EC2 does not show yet.
-    return _persist(site, boot, lambda: end(site.cluster, site.cloud, site.files, say, is_sure=boot is None))
+    """Ends everything of that launch, without one all of the cluster, and shows that nothing of it is left.
+
+    Patient with a lost connection.
+    """
+    if boot is None:
+        return _persist(site, None, lambda: end(site.cluster, site.cloud, site.files, say))
+    return _persist(site, boot, lambda: end_boot(boot, site.cloud, site.files, say))
 
 
 def _persist(site: Site, boot: Boot | None, ask: Callable[[], Answer]) -> Answer:
-    until = time.monotonic() + site.patience.seconds
-    while True:
-        try:
-            return ask()
-        except CrpbotError as error:
-            if error.code is not Code.UNAVAILABLE or time.monotonic() > until:
-                raise _not_sure(error, boot) from error
-            say(f"trying again to end the cluster: {error.detail}")
-            time.sleep(site.patience.pause)
+    def tell(why: str) -> None:
+        say(f"trying again to end the cluster: {why}")
+
+    try:
+        return persist(ask, Outage(site.patience.seconds), tell, lambda: time.sleep(site.patience.pause))
+    except CrpbotError as error:
+        raise _not_sure(error, boot) from error
 
 
 def _elsewhere(cluster: Cluster, region: str) -> Cluster:

@@ -60,7 +60,9 @@ def print_up(row: Row) -> None:
 def print_status(row: Row) -> None:
     """Machines, disks, jobs, how long it lives and what it has cost."""
     out = console()
-    title = f"{row['cluster']} in {row['region']}"
+    title = f"{row['cluster']} in {', '.join(row['regions'])}"
+    for words in row["unseen"]:
+        out.print(Text(words, style="yellow"), soft_wrap=True)
     if not row["instances"] and not row["volumes"]:
         out.print(
             f"{title}: 0 machines and 0 disks; nothing costs anything but the files in {row['bucket']}", soft_wrap=True

@@ -156,6 +156,10 @@ def _print_gate(row: Row) -> None:
         out.print(table)
     words = str(row["verdict"]) if row["sentence"] is None else f"{row['verdict']}: {row['sentence']}"
     out.print(Text(f"gate: {words}", style=OUTCOMES.get(row["verdict"], "dim")))
+    earlier = row["promoted_with"]
+    if earlier is not None:
+        told = f"{_minute(earlier['at'])}: {earlier['verdict']}: {earlier['sentence']}"
+        out.print(f"it was promoted with the judgement of {told}; the newer one is of {_minute(row['judged_at'])}")
     if row["report"] is not None:
         out.print(f"report: {row['report']}", soft_wrap=True)
 

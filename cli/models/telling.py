@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from cli.models.calibration import counted, describe_line, wanted
 from cli.training.judging import slot_asked
-from cli.training.register import MOST_REPORT_BYTES, REPORTS
 from core.adapters.models.folder import ModelFolder
 from core.adapters.models.lines import LinesFolder
 from core.adapters.models.promotions import PromotionRecord
+from core.adapters.models.reports import ModelReports
+from core.ensemble import Line
 from core.errors import Code, CrpbotError
-from core.files import Files, is_away
+from core.files import Files
 from core.models.ensemble_lines import choose, own_lines, seated, symbols_of
-from core.models.judgement import Judgement, read_judgement
+from core.models.judgement import Judgement
 from core.models.manifest import Manifest
 from core.models.manifest_text import digest
-from core.models.store import Entry, Slot, file_name, slot_of, unknown_version
+from core.models.store import Entry, Judged, Slot, slot_of, unknown_version
 from core.models.weighting import Weights
 
 ACCURACY: Final = "test_accuracy"  # of the manifest, on the candles that the model never touched
@@ -30,19 +30,21 @@ Row = dict[str, Any]  # Any: what becomes JSON
 def list_models(models: Files, weights: Weights) -> Row:
     """Every model, oldest first, the lines of each coin's ensemble, and all that is wrong in the folder."""
     store = ModelFolder(models)
-    entries, states = store.entries(), _states(store)
-    rows = [_describe(each.manifest, states, models) for each in entries if each.manifest is not None]
-    damaged = [str(each.fault) for each in entries if each.manifest is None]
+    stock, states = store.look(), _states(store)
+    judged = ModelReports(models).judged(stock)
+    found = [each.manifest for each in stock.entries if each.manifest is not None]
+    rows = [_describe(each, states, judged.get(each.version)) for each in found]
+    damaged = [str(each.fault) for each in stock.entries if each.manifest is None]
     lines, line_faults = LinesFolder(models).lines(store.promoted(), weights)
     _, record_faults = PromotionRecord(models).read()
     ensembles = [
         {
             "symbol": symbol,
             "models": {kind: each.version for kind, each in counted(store.promoted(), symbol, weights).items()},
-            "lines": [list(line.kinds) for line in found],
+            "lines": [list(line.kinds) for line in kept],
             "next": wanted(models, [symbol], weights),
         }
-        for symbol, found in lines.items()
+        for symbol, kept in lines.items()
     ]
     faults = [*_link_faults(store), *damaged, *line_faults, *record_faults]
     return {"folder": models.url, "models": rows, "ensembles": ensembles, "faults": list(dict.fromkeys(faults))}
@@ -51,18 +53,17 @@ def list_models(models: Files, weights: Weights) -> Row:
 def show_model(version: str, models: Files, weights: Weights) -> Row:
     """One model: what its manifest says, the gate's rulings, its part in the ensembles, and when it decided."""
     store = ModelFolder(models)
-    entries = store.entries()
-    manifest = next((each.manifest for each in entries if each.manifest and each.manifest.version == version), None)
-    if manifest is None:
-        raise unknown_version(version, entries)
-    judgement, report = _judged(manifest, models)
+    stock = store.look()
+    entries = [each for each in stock.entries if each.manifest and each.manifest.version == version]
+    if not entries:
+        raise unknown_version(version, stock.entries)
+    manifest = entries[0].read()
+    judged = ModelReports(models).judged(stock._replace(entries=tuple(entries))).get(version)
     promotions = [each for each in store.history(slot_of(manifest)) if version in {each.version, each.before}]
     return {
-        **_describe(manifest, _states(store), models),
+        **_describe(manifest, _states(store), judged),
         "manifest": _facts(manifest),
-        "sentence": None if judgement is None else judgement.sentence,
-        "rulings": [] if judgement is None else _rulings(judgement),
-        "report": report,
+        **_gate(judged, models),
         "lines": _lines(manifest, store, models, weights),
         "history": [
             {"at": each.at.isoformat(), "action": str(each.action), "version": each.version, "before": each.before}
@@ -110,8 +111,7 @@ def withdraw_version(version: str, models: Files) -> Row:
     raise CrpbotError(Code.NOT_FOUND, detail, reason="NOT_PROMOTED")
 
 
-def _describe(manifest: Manifest, states: dict[str, str], models: Files) -> Row:
-    judgement, _ = _judged(manifest, models)
+def _describe(manifest: Manifest, states: dict[str, str], judged: Judged | None) -> Row:
     return {
         "version": manifest.version,
         "kind": str(manifest.kind),
@@ -121,7 +121,7 @@ def _describe(manifest: Manifest, states: dict[str, str], models: Files) -> Row:
         "learned_until": manifest.learned_until.isoformat(),
         "created_at": manifest.created_at.isoformat(),
         "accuracy": manifest.metrics.get(ACCURACY),
-        "verdict": NOT_JUDGED if judgement is None else str(judgement.verdict),
+        "verdict": NOT_JUDGED if judged is None else str(judged.newest.verdict),
     }
 
 
@@ -148,21 +148,20 @@ def _link_faults(store: ModelFolder) -> list[str]:
     ]
 
 
-def _judged(manifest: Manifest, models: Files) -> tuple[Judgement | None, str | None]:
-    """The gate's last report of a model, or the one it was promoted with, and its page; none where there is none."""
-    beside = PurePosixPath(file_name(manifest)).with_suffix(".gate.json")
-    for facts in (PurePosixPath(REPORTS) / f"{manifest.version}.json", beside):
-        page = str(facts.with_suffix(".html"))
-        try:
-            judgement = read_judgement(models.read(str(facts), most=MOST_REPORT_BYTES).decode())
-        except UnicodeDecodeError:
-            continue
-        except CrpbotError as error:
-            if is_away(error):
-                raise
-            continue
-        return judgement, None if models.changed(page) is None else f"{models.url}/{page}"
-    return None, None
+def _gate(judged: Judged | None, models: Files) -> Row:
+    """What the gate said last, its page, and the earlier judgement that the model was promoted with."""
+    if judged is None:
+        return {"judged_at": None, "sentence": None, "rulings": [], "report": None, "promoted_with": None}
+    newest, earlier = judged.newest, judged.promoted_with
+    return {
+        "judged_at": newest.at.isoformat(),
+        "sentence": newest.sentence,
+        "rulings": _rulings(newest),
+        "report": None if models.changed(judged.page) is None else f"{models.url}/{judged.page}",
+        "promoted_with": None
+        if earlier is None
+        else {"at": earlier.at.isoformat(), "verdict": str(earlier.verdict), "sentence": earlier.sentence},
+    }
 
 
 def _rulings(judgement: Judgement) -> list[Row]:
@@ -215,7 +214,7 @@ def _lines(manifest: Manifest, store: ModelFolder, models: Files, weights: Weigh
     return found
 
 
-def _own_line(line: Any) -> Row:
+def _own_line(line: Line) -> Row:
     return {"kinds": list(line.kinds), "slope": line.slope, "intercept": line.intercept}
 
 

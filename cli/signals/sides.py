@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,11 @@ STRATEGIES: Final = {"v7": "V7 theories", "v6": "V6 models", "vote": "vote"}
 PUBLISHED: Final = "●"
 ROOMY: Final = 110  # columns from which price and reason have room beside the three decisions
 NO_MODEL: Final = "no_model"
+MODELS_SILENT: Final = "models_silent"
+UNCOMPARED: Final = (
+    "- was not compared: nothing was read, no model was promoted, comparing is switched off, or it failed "
+    "(crpbot_comparisons_failed_total in /metrics, and the server's log)"
+)
 SUREST: Final = 0.99  # what is surer is shown so: nothing is certain, and a third digit has no room
 
 
@@ -76,8 +81,9 @@ def _cell(sides: Sides, strategy: str, unstaffed: frozenset[str]) -> Text:
         lacks = strategy != "v7" and sides.published["symbol"] in unstaffed
         return Text("  no model" if lacks and "v6" not in sides.by else "  -", style="dim")
     mark = PUBLISHED if signal is sides.published else " "
-    if any(each["reason"] == NO_MODEL for each in signal["degradations"]):
-        return Text(f"{mark} no model", style="dim")
+    for reason, words in ((NO_MODEL, "no model"), (MODELS_SILENT, "silent")):
+        if any(each["reason"] == reason for each in signal["degradations"]):
+            return Text(f"{mark} {words}", style="dim")
     direction = signal["direction"]
     cell = Text(mark, style="bold")
     cell.append(f"{ARROWS[direction]} {direction:<4}{min(signal['confidence'], SUREST):>4.0%}", style=STYLES[direction])
@@ -99,7 +105,10 @@ def _notes(found: Sequence[Sides], unstaffed: frozenset[str]) -> list[str]:
     notes = [f"{PUBLISHED} is published; the others compare in the shadow book"]
     cells = [(each.published["symbol"], _cell(each, name, unstaffed).plain) for each in found for name in STRATEGIES]
     if any(cell.strip() == "-" for _, cell in cells):
-        notes.append("- was not compared: nothing was read, no model was promoted, or comparing is switched off")
+        notes.append(UNCOMPARED)
+    silent = next((doubt for each in found for doubt in _doubts(each, MODELS_SILENT)), None)
+    if silent is not None:
+        notes.append(f"silent: {silent}")
     lacking = list(dict.fromkeys(symbol for symbol, cell in cells if "no model" in cell))
     if lacking:
         from core.forecasts.lineup import remedy
@@ -108,6 +117,12 @@ def _notes(found: Sequence[Sides], unstaffed: frozenset[str]) -> list[str]:
         notes.append(f"no model: none is promoted for {lacking[0]}{rest}")
         notes.append(f"  to have one: {remedy('lstm', lacking[0])}")
     return notes
+
+
+def _doubts(sides: Sides, reason: str) -> Iterator[str]:
+    """What is said of a doubt in any of the decisions on a candle."""
+    for signal in sides.by.values():
+        yield from (str(each["detail"]) for each in signal["degradations"] if each["reason"] == reason)
 
 
 def _key(signal: Row) -> tuple[str, Any]:

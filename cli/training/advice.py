@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -18,8 +18,9 @@ from core.models.manifest import Kind, Manifest
 from core.models.store import EVERY_COIN, slot_of
 
 ASKED: Final = "asked.json"  # beside the checkpoints of a run
-OF_WALKS: Final = ("epochs", "stride", "hidden", "preset")
-OF_TRAININGS: Final = (*OF_WALKS, "unidirectional", "batch", "learning_rate", "steps")
+OF_NETWORKS: Final = ("epochs", "stride", "hidden", "preset", "unidirectional", "batch", "learning_rate")
+OF_WALKS: Final = (*OF_NETWORKS, "days")
+OF_TRAININGS: Final = (*OF_NETWORKS, "steps")  # without the days: another number of them is what is advised
 TWICE: Final = 2.0
 SEED: Final = Order("").seed
 ROOM: Final = 1.1  # more days than it takes by the mean: the first hours of the judged part look back over its border
@@ -73,11 +74,11 @@ def _longer(short: float, manifest: Manifest, models: Files) -> str:
     return complete(f"crpbot train {manifest.kind} --coin {coin} --days {days}{_market(manifest)}{asked}", models)
 
 
-def _asked(manifest: Manifest, models: Files, *, among: Collection[str] = OF_TRAININGS) -> str:
+def _asked(manifest: Manifest, models: Files, *, among: Iterable[str] = OF_TRAININGS) -> str:
     """The settings of its training as options; none where its run is gone, since nobody knows them then."""
     try:
         named = json.loads((runs_of(models) / manifest.run / ASKED).read_text(encoding="utf-8"))
-        found = {name: named[name] for name in OF_TRAININGS if name in among and name in named}
+        found = {name: named[name] for name in among if name in named}
     except (OSError, ValueError, TypeError):
         return ""
     return "".join(

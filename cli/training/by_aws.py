@@ -101,7 +101,7 @@ def _train(site: Site, job: JobOrder, code: bytes, boot: Boot | None, options: A
         with ended_unless_kept(site, boot, guard, others=tuple if is_new else others) as keep:
             if is_new:
                 wait_ready(boot, site.cloud, site.files, say)
-                submit(site.files, boot, job)
+                submit(site.files, boot, job, tell=say)
             if options.detach:
                 keep()
                 return boot
@@ -112,8 +112,9 @@ def _train(site: Site, job: JobOrder, code: bytes, boot: Boot | None, options: A
 def _going_on(site: Site, job: JobOrder) -> Boot | None:
     """The cluster that is up and works on this very job."""
     boot = site.running()
-    if boot is None or read_job(site.files, boot, job.id).state not in {JobState.WAITING, JobState.RUNNING}:
-        return None
+    seen = None if boot is None else read_job(site.files, boot, job.id)
+    if boot is None or seen is None or not (seen.sealed or seen.state in {JobState.WAITING, JobState.RUNNING}):
+        return None  # sealed: it was done while we looked
     check_code(boot, job)
     say(f"cluster {boot.cluster} works on it already (launch {boot.launch}); {ends_by_itself(boot)}")
     return boot

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cli.training.advice import complete
 from cli.training.register import check_counted
 from core.adapters.models.folder import ModelFolder
 from core.errors import Code, CrpbotError
 from core.files import Files
+from core.market import interval_seconds, milliseconds
 from core.models.manifest import Manifest
 from core.models.store import Slot, demotion, slot_of
 
 if TYPE_CHECKING:
     from training.dataset import Dataset
     from training.gate import Champion
+    from training.scores import Scores
 
 
 def check_judgeable(slots: Iterable[Slot], models: Files) -> None:
@@ -45,7 +49,10 @@ def open_champion(slot: Slot, models: Files) -> tuple[Manifest, Any] | None:  # 
 
 
 def ask_champion(manifest: Manifest, datasets: Sequence[Dataset], models: Files) -> Champion | None:
-    """The model of the same market that decides now, and what it says of the same candles; None: it is this one."""
+    """The model of the same market that decides now, and what it says of the same candles; None: it is this one.
+
+    Of candles that it learned from it says nothing: there it would be judged by its memory.
+    """
     from training.evaluate import rescale, score_part
     from training.gate import Champion
 
@@ -55,4 +62,14 @@ def ask_champion(manifest: Manifest, datasets: Sequence[Dataset], models: Files)
     theirs, network = found
     known = [each for each in datasets if each.symbol in theirs.symbols]
     scores = [score_part(network, theirs, rescale(each, theirs), each.test) for each in known]
-    return Champion(theirs.version, tuple(each for found in scores for each in found))
+    return Champion(theirs.version, tuple(_untouched(each, theirs) for found in scores for each in found))
+
+
+def _untouched(scores: Scores, manifest: Manifest) -> Scores:
+    """The scores whose inputs, with all that they look back on, begin after the last candle that the model learned."""
+    from training.scores import take
+    from training.split import reach_of
+
+    reach, step = reach_of(manifest.window, manifest.horizon), 1_000 * interval_seconds(manifest.interval)
+    learned_until = milliseconds(manifest.learned_until) + reach.after * step  # its last label's candle
+    return take(scores, np.flatnonzero(scores.open_times - reach.before * step > learned_until))

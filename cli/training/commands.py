@@ -69,6 +69,7 @@ Noise = Annotated[bool, typer.Option("--noise", help="The synthetic market witho
 Epochs = Annotated[int, typer.Option(min=1, max=1_000, help="Passes over the training windows, at most.")]
 Stride = Annotated[int | None, typer.Option(min=1, max=1_440, help="Candles between training windows.")]
 Hidden = Annotated[int | None, typer.Option(min=4, max=512, help="Width of the network, where not the usual one.")]
+OneWay = Annotated[bool, typer.Option("--unidirectional", help="Read forwards only: faster.")]
 Speed = Annotated[Preset, typer.Option("--preset", help="original or fast: batch size and learning rate.")]
 Batch = Annotated[int | None, typer.Option(min=1, max=65_536, help="Windows a step, where not the preset's.")]
 Rate = Annotated[
@@ -92,7 +93,7 @@ def lstm(
     noise: Noise = False,
     stride: Stride = None,
     hidden: Hidden = None,
-    unidirectional: Annotated[bool, typer.Option("--unidirectional", help="Read forwards only: faster.")] = False,
+    unidirectional: OneWay = False,
     preset: Speed = Preset.ORIGINAL,
     batch: Batch = None,
     learning_rate: Rate = None,

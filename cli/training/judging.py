@@ -14,9 +14,10 @@ from cli.training.advice import advise, command_for, keep_asked
 from cli.training.candles import parse_coin, read_again
 from cli.training.champion import ask_champion
 from cli.training.order import Order, check_torch
-from cli.training.register import MOST_REPORT_BYTES, REPORTS, check_counted, check_judged, settings_of
+from cli.training.register import check_counted, check_judged, settings_of
 from cli.training.terms import house_terms
 from core.adapters.models.folder import ModelFolder
+from core.adapters.models.reports import ModelReports
 from core.errors import Code, CrpbotError, unknown
 from core.features import WARM_UP
 from core.files import Files
@@ -84,9 +85,8 @@ def promote(version: str, models: Files) -> Row:
 
     store = ModelFolder(models)
     manifest, _ = store.load(version)
-    names = (f"{REPORTS}/{version}.{suffix}" for suffix in ("json", "html"))
     try:
-        report = Report(*(models.read(name, most=MOST_REPORT_BYTES).decode() for name in names))
+        report = ModelReports(models).last(version)
     except CrpbotError as error:
         if error.code is not Code.NOT_FOUND:
             raise
@@ -130,7 +130,8 @@ def _judge(
 ) -> Row:
     from training.evaluate import bins_of, compare, trades_of
     from training.gate import Candidate, judge, record
-    from training.report import INVENTED, Sheet, write_page
+    from training.leak import can_be_searched
+    from training.report import INVENTED, UNSEARCHED, Sheet, write_page
     from training.trial_register import TrialRegister
 
     check_counted(models)
@@ -142,12 +143,15 @@ def _judge(
     champion = ask_champion(manifest, datasets, models)
     judgement = judge(candidate, terms, register=register, at=at, champion=champion)
     lines = compare(manifest.version, scores, datasets, terms)
-    notes = (INVENTED,) if manifest.origin.startswith("synthetic") else ()
+    notes = [INVENTED] if manifest.origin.startswith("synthetic") else []
+    step = 1_000 * interval_seconds(manifest.interval)
+    notes += [UNSEARCHED.format(each.symbol) for each in datasets if not can_be_searched(each.open_times, step)]
     bins, trades = bins_of(scores, terms.horizon), trades_of(scores, terms)
-    sheet = Sheet(manifest, judgement, lines, bins, trades, _read_epochs(models, manifest), notes)
+    sheet = Sheet(manifest, judgement, lines, bins, trades, _read_epochs(models, manifest), tuple(notes))
     facts, drawn = write_judgement(judgement), write_page(sheet)
     register.judged(manifest.version, facts)
-    page = _write(models, f"{REPORTS}/{manifest.version}{'-weaker' if terms.weaker else ''}", facts, drawn)
+    name = f"{manifest.version}-weaker" if terms.weaker else manifest.version  # never in the place of the real one
+    page = ModelReports(models).keep(name, Report(facts, drawn))
     return {
         "version": manifest.version,
         "kind": str(manifest.kind),
@@ -172,7 +176,8 @@ def _read_epochs(models: Files, manifest: Manifest) -> tuple[Epoch, ...]:
 
     path = runs_of(models) / manifest.run / METRICS
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return tuple(Epoch(row["epoch"], row["train_loss"], row["stop_loss"]) for row in rows if "stop_loss" in row)
+    names = ("epoch", "train_loss", "stop_loss", "precision")
+    return tuple(Epoch(*(row.get(name, "") for name in names)) for row in rows if "stop_loss" in row)
 
 
 def _find(store: ModelFolder, question: Question) -> str:
@@ -190,13 +195,6 @@ def _find(store: ModelFolder, question: Question) -> str:
         coin = question.symbol.partition("-")[0]
         raise _refused(f"no {slot.kind} of {slot.subject} was trained here: `crpbot train {slot.kind} --coin {coin}`")
     return found[-1].version
-
-
-def _write(models: Files, name: str, facts: str, page: str) -> str:
-    """The report, both for programs and for people; one by weaker limits never takes the place of the real one."""
-    models.write(f"{name}.json", facts.encode())
-    models.write(f"{name}.html", page.encode())
-    return f"{models.url}/{name}.html"
 
 
 def _slot(slot: Slot) -> Row:

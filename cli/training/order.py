@@ -86,7 +86,7 @@ class Order:
             "preset": Order("").preset,
         }
         of_networks = ("epochs", "stride", "hidden", "unidirectional", "preset", "batch", "learning_rate")
-        names = ("steps",) if kind is Kind.PPO else of_networks
+        names = ("days", *(("steps",) if kind is Kind.PPO else of_networks))
         asked: dict[str, Named] = {name: getattr(self, name) for name in names}
         return {name: value for name, value in asked.items() if value not in {None, False, usual.get(name)}}
 

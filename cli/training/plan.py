@@ -123,13 +123,13 @@ def _load(plan: Plan, stage: Stage) -> Load:
     from training.cluster.cost import Load
     from training.recipe import lstm_config, transformer_config
 
-    kind, recipe = stage.units[0].kind, stage.order.recipe
+    kind, recipe, workers = stage.units[0].kind, stage.order.recipe, stage.order.workers
     if kind is Kind.PPO:
-        return Load(kind, len(stage.units), recipe.steps, 1)
+        return Load(kind, len(stage.units), recipe.steps, 1, workers)
     stride = (lstm_config(recipe) if kind is Kind.LSTM else transformer_config(recipe)).stride
     candles = sum(each.count for unit in stage.units for each in plan.of(unit))
     windows = max(1, round(TRAIN_SHARE * candles / stride / len(stage.units)))
-    return Load(kind, len(stage.units), windows, recipe.epochs)
+    return Load(kind, len(stage.units), windows, recipe.epochs, workers)
 
 
 def _unusable(detail: str) -> CrpbotError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli.training.advice import command_for
 from cli.training.terms import house_terms
+from core.adapters.models.reports import MOST_REPORT_BYTES, REPORTS
 from core.errors import Code, CrpbotError
 from core.files import Files, is_away
 from core.models.judgement import Judgement
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from training.gate_terms import Terms
     from training.scores import Scores
 
-REPORTS: Final = "reports"  # below the place of the models
-MOST_REPORT_BYTES: Final = 50_000_000
 WALK: Final = "walk-forward"
 
 

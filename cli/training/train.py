@@ -19,7 +19,7 @@ from core.errors import Code, CrpbotError
 from core.market import SYMBOLS
 from core.models.manifest import Kind
 from core.models.store import EVERY_COIN, Slot
-from training.history import History, build_datasets
+from training.history import History, build_datasets, trainable
 from training.recipe import lstm_config, ppo_config, transformer_config
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def train_transformer(order: Order, *, among: Collection[str] = SYMBOLS) -> list
     from training.dataset import join
 
     check_judgeable([Slot(Kind.TRANSFORMER, EVERY_COIN)], order.models)
-    histories = read_coins(order.coin, order.place, most_days=DAYS)
-    datasets = build_datasets([each for each in histories if each.symbol in among], WINDOW)
+    histories = [each for each in read_coins(order.coin, order.place, most_days=DAYS) if each.symbol in among]
+    datasets = build_datasets(trainable(histories, WINDOW), WINDOW)
     begun = time.monotonic()
     with told("training") as tell:
         run = transformer.train(
@@ -130,6 +130,7 @@ def walk(order: Order, folds: int) -> Row:
     settings = {"origin": history.origin, "candles": candles[-1], "epochs": config.epochs, "stride": config.stride}
     settings |= {"hidden": config.architecture.hidden, "seed": config.seed}
     settings |= {"batch": config.batch, "learning_rate": config.learning_rate}
+    settings |= {} if config.architecture.bidirectional else {"bidirectional": False}  # walks of before name it not
     register_walk(found.scores, folds, terms, models=order.models, settings=settings)
     spans = [
         {

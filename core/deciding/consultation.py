@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -45,13 +45,17 @@ class Consultation:
 
 
 class Sideline:
-    """Where strategies only compare. What fails there is logged and counted, and what is published stands."""
+    """Where strategies only compare. What fails there is logged and counted, and what is published stands.
 
-    def __init__(self) -> None:
+    `count` is told the part that failed, such as `v6` or `order`.
+    """
+
+    def __init__(self, count: Callable[[str], None] | None = None) -> None:
         self.failures = 0
+        self._count = count
 
     @contextmanager
-    def guard(self, what: str, *, compared: bool = True) -> Iterator[None]:
+    def guard(self, part: str, symbol: str | None = None, *, compared: bool = True) -> Iterator[None]:
         """Go on after whatever goes wrong within, where it only compares."""
         try:
             yield
@@ -59,6 +63,9 @@ class Sideline:
             if not compared:
                 raise
             self.failures += 1
+            if self._count is not None:
+                self._count(part)
+            what = part if symbol is None else f"{part} of {symbol}"
             logger.exception("%s is left out of the comparison", what)
 
 

@@ -107,9 +107,10 @@ def _tell_lean(ensemble: Ensemble) -> str:
     assert chance is not None  # somebody spoke
     within = f"within {ensemble.horizon_minutes} minutes"
     if chance == EVEN:
-        first = f"The models see a rise and a fall {within} as equally likely."
+        first = f"The models see a rise and a fall {within} as equally likely{_tell_calibration(ensemble)}."
     else:
-        first = f"{max(chance, 1.0 - chance):.0%} for a {'rise' if chance > EVEN else 'fall'} {within}."
+        way = "rise" if chance > EVEN else "fall"
+        first = f"{max(chance, 1.0 - chance):.0%} for a {way} {within}{_tell_calibration(ensemble)}."
     each_says = (
         f"{NAMES.get(member.kind, member.kind)} {member.probability:.0%} up"
         for member in ensemble.members
@@ -118,3 +119,16 @@ def _tell_lean(ensemble: Ensemble) -> str:
     gone = [NAMES.get(each.kind, each.kind) for each in ensemble.members if each.weight == 0.0]
     silent = [f"Without {', '.join(gone)}."] if gone else []
     return " ".join([first, f"{', '.join(each_says)}.", *silent])
+
+
+def _tell_calibration(ensemble: Ensemble) -> str:
+    """What the mean was before its line, where that reads otherwise: the models' own numbers add up to that one."""
+    chance, raw = ensemble.probability, ensemble.raw
+    assert chance is not None  # somebody spoke
+    assert raw is not None
+    if chance < EVEN:
+        chance, raw = 1.0 - chance, 1.0 - raw
+    before = f"{raw:.0%}"
+    if before == f"{chance:.0%}":
+        return ""
+    return f", calibrated from {before}{' for a rise' if chance == EVEN else ''}"

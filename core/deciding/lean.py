@@ -120,7 +120,7 @@ def mean_of(parts: Sequence[Part]) -> float:
 
 
 def share_pulls(parts: Sequence[Part]) -> tuple[float, ...]:
-    """How far each voice moved the log odds of a rise: their sum is the log odds of the mean.
+    """How far each voice moved the log odds of a rise: their sum is the log odds of the mean, before any calibration.
 
     The log odds of a mean are no sum of log odds. They are shared out by how far each voice draws the mean from one
     half, share (p - 1/2).
@@ -129,7 +129,15 @@ def share_pulls(parts: Sequence[Part]) -> tuple[float, ...]:
     (0.810931, -0.405465)
     """
     distance = math.fsum(each.share * (each.probability - EVEN) for each in parts)
-    inside = min(max(EVEN + distance, SMALLEST), 1.0 - SMALLEST)
-    odds = math.log(inside) - math.log1p(-inside)
-    slope = odds / distance if abs(distance) > SMALLEST else STEEPNESS
+    slope = log_odds_of(EVEN + distance) / distance if abs(distance) > SMALLEST else STEEPNESS
     return tuple(quantise(slope * each.share * (each.probability - EVEN)) for each in parts)
+
+
+def log_odds_of(chance: float) -> float:
+    """ln(p / (1 - p)), kept finite at 0 and 1.
+
+    >>> round(log_odds_of(0.75), 6)
+    1.098612
+    """
+    inside = min(max(chance, SMALLEST), 1.0 - SMALLEST)
+    return math.log(inside) - math.log1p(-inside)

@@ -91,9 +91,10 @@ class Verdicts:
         library: Callable[[], Library],
         purse: Purse,
         model: LanguageModel | None = None,
+        sideline: Sideline | None = None,
     ) -> None:
         self.habits = habits
-        self.sideline = Sideline()
+        self.sideline = sideline or Sideline()
         self._library = library
         self._purse = purse
         self._model = model
@@ -129,8 +130,7 @@ class Verdicts:
         found: dict[Strategy, tuple[Consultation, ...]] = {}
 
         def guard(strategy: Strategy) -> AbstractContextManager[None]:
-            what = f"{strategy.value} of {study.analysis.symbol}"
-            return self.sideline.guard(what, compared=strategy not in rests_on)
+            return self.sideline.guard(strategy.value, study.analysis.symbol, compared=strategy not in rests_on)
 
         if Strategy.V7 in wanted:
             with guard(Strategy.V7):
@@ -170,7 +170,7 @@ class Verdicts:
         pair = assign_pair(symbol, slot) if is_pair else assign_pair(symbol, slot)[:1]
         found = []
         for variant, book in pair:
-            with self.sideline.guard(f"{variant.value} of {symbol}", compared=book is Book.SHADOW):
+            with self.sideline.guard(variant.value, symbol, compared=book is Book.SHADOW):
                 case = replace(blank, reply=asked.reply, variant=variant, threshold=threshold(variant))
                 found.append(_conclude(book, case, sight, asked))
         return tuple(found)

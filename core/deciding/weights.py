@@ -79,18 +79,11 @@ class Weights(NamedTuple):
     proven: Floats
 
 
-def learn_weights(histories: Sequence[Candles], *, origin: str, length: int, at: datetime) -> Fit:
-    """Weights for the markets of these histories, with their manifest.
-
-    The first 7,000 candles of each history fit the theories that learn; the windows that the weights are learned from
-    come after, so that no theory had seen them.
-    """
-    pasts = [look_back(history, origin=origin, length=length, at=at) for history in histories]
-    return bind_weights(origin, [past.candles for past in pasts], fit_weights([past.samples for past in pasts]), at=at)
-
-
 def look_back(history: Candles, *, origin: str, length: int, at: datetime) -> Past:
-    """What theories that learned from the first 7,000 candles say of the later ones, and what came after."""
+    """What theories that learned from the first 7,000 candles say of the later ones, and what came after.
+
+    So no theory had seen the windows that weights are learned from.
+    """
     needed = HISTORY_CANDLES + length + HORIZON + 1
     if len(history) < needed:
         raise invalid("candles", f"{history.symbol} has {len(history)}, at least {needed} are needed for weights")

@@ -13,10 +13,10 @@ from typing import Final
 
 from core.deciding.decision import CONFIDENCE_RULE, Decision, tell_apart
 from core.deciding.ensemble_decision import NAMES, EnsembleCase
-from core.deciding.lean import EVEN
+from core.deciding.lean import EVEN, log_odds_of
 from core.deciding.strategies import decide_case
 from core.deciding.vote import Side, VoteCase
-from core.ensemble import DECIMALS
+from core.ensemble import DECIMALS, Ensemble
 from core.explaining.explanation import Change, Explanation, sort_votes
 from core.signal import Veto
 from core.trade import Direction
@@ -118,13 +118,27 @@ def _tell_voices(decision: Decision) -> Iterator[str]:
     yield f"{leaning}: {decision.synthesis_reason}."
     moved = sort_votes(decision.votes)
     for vote in moved:
-        way, odds = ("up", math.exp(vote.pull)) if vote.pull > 0.0 else ("down", math.exp(-vote.pull))
-        yield f"{_name(vote.theory)} voted {vote.vote:+.2f} and moved the odds {odds:.2f} times {way}: {vote.words}"
+        yield f"{_name(vote.theory)} voted {vote.vote:+.2f} and moved the odds {_tell_times(vote.pull)}: {vote.words}"
     if not moved:
         yield "Nobody moved the odds of a rise or a fall."
+    yield from _tell_line(decision.ensemble)
     for vote in decision.votes:
         if vote.problem is not None:
             yield f"{_name(vote.theory)} had no part: {vote.problem}."
+
+
+def _tell_line(ensemble: Ensemble | None) -> Iterator[str]:
+    """The calibration's own part: what the models' pulls add up to is the mean before it."""
+    if ensemble is None or ensemble.probability is None or ensemble.raw is None or ensemble.probability == ensemble.raw:
+        return
+    moved = log_odds_of(ensemble.probability) - log_odds_of(ensemble.raw)
+    worth, mean = tell_apart(ensemble.probability, ensemble.raw)
+    yield f"Calibration moved the odds {_tell_times(moved)}: a mean of {mean} is worth {worth}."
+
+
+def _tell_times(pull: float) -> str:
+    """How far log odds were moved, as odds."""
+    return f"{math.exp(abs(pull)):.2f} times {'up' if pull > 0.0 else 'down'}"
 
 
 def _tell_outcome(

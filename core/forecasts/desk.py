@@ -1,7 +1,8 @@
 """What a trader can ask about models: which there are, all about one of them, its report, and what they say now.
 
-Reading the folder may block on a disk, so it is done in a thread; the folder is read anew for every question, so that a
-promotion shows at once. Whether a model is used at this moment is told by the lineup, which follows the folder.
+Reading the folder may block on a disk, so it is done in a thread; the folder is looked at anew for every question, so
+that a promotion shows at once, and only what is new is read. Whether a model is used at this moment is told by the
+lineup, which follows the folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final, Protocol
 from core.asked_symbols import require_symbols
 from core.ensemble import Outlook, combine
 from core.errors import Code, CrpbotError
+from core.files import is_away
 from core.forecasts.facts import Found, describe, names_kind, summarise
 from core.forecasts.lineup import Lineup
 from core.forecasts.requests import (
@@ -32,19 +34,15 @@ from core.forecasts.requests import (
 )
 from core.forecasts.score import LiveCount, LiveScore, Scope
 from core.market import interval_seconds, parse_symbol
-from core.models.judgement import Judgement, read_judgement
 from core.models.manifest import Manifest
-from core.models.store import Entry, ModelStore, Report, slot_of, unknown_version
-from core.models.suitability import check_features
+from core.models.store import Entry, GateReports, Judged, ModelStore, Stock, slot_of, unknown_version
+from core.models.suitability import check_usable
 
 MOST_SYMBOLS: Final = 64
 
 
 Count = Callable[[], Awaitable[Mapping[Scope, LiveCount]]]
 """How often each model spoke on live windows and was right."""
-
-FindReport = Callable[[str], Report]
-"""The gate's report of a version that exists; raises where there is none. May block on a disk."""
 
 Score = Callable[[Scope, str | None], Awaitable[LiveScore]]
 """The live score of a model, and against the champion where one is given."""
@@ -66,14 +64,13 @@ class ModelDesk:
     """Answers questions about models."""
 
     def __init__(
-        self, *, store: ModelStore, find_report: FindReport, count: Count, score: Score, forecasting: Forecasting
+        self, *, store: ModelStore, reports: GateReports, count: Count, score: Score, forecasting: Forecasting
     ) -> None:
         self._store = store
-        self._find_report = find_report
+        self._reports = reports
         self._count = count
         self._score = score
         self._forecasting = forecasting
-        self._judged: dict[str, tuple[str, Judgement]] = {}  # by version, with the text that it was read from
 
     async def list_models(self, request: ListModelsRequest) -> ListModelsResponse:
         """Every model of the folder that is asked for, and which of them this server asks now."""
@@ -121,17 +118,19 @@ class ModelDesk:
         )
 
     def _summaries(self, counts: Mapping[Scope, LiveCount], serving: frozenset[str]) -> list[ModelSummary]:
-        states = self._states()
+        stock = self._store.look()
+        states, judged = _states(stock), self._reports.judged(stock)
         found = []
-        for entry in self._store.entries():
+        for entry in stock.entries:
             manifest = entry.manifest
             version = None if manifest is None else manifest.version
+            gate = None if version is None else judged.get(version)
             found.append(
                 summarise(
                     entry,
                     state=ModelState.DAMAGED if version is None else states.get(version, ModelState.KEPT),
                     serving=version in serving,
-                    judgement=None if version is None else self._judgement(version),
+                    judgement=None if gate is None else gate.newest,
                     live=None if manifest is None else counts.get(scope_of(manifest)),
                 )
             )
@@ -139,64 +138,41 @@ class ModelDesk:
 
     def _find(self, version: str) -> Found:
         """One model with its report and history, and what keeps it from being used."""
-        entry = self._entry(version)
-        if entry.manifest is None:
-            raise _damaged(entry)
-        manifest, slot = entry.manifest, slot_of(entry.manifest)
+        stock = self._store.look()
+        entry, manifest = _choose(stock, version)
+        slot, champion = slot_of(manifest), stock.promoted.get(slot_of(manifest))
         fault = None
         try:
-            check_features(manifest)
-            self._store.load(manifest.version)
+            check_usable(manifest)
+            self._store.verify(entry, stock)
         except CrpbotError as error:
             fault = error.detail
-        champion = self._store.promoted().get(slot)
         return Found(
             entry.file,
             manifest,
-            self._states().get(manifest.version, ModelState.KEPT),
-            self._judgement(manifest.version),
+            _states(stock).get(manifest.version, ModelState.KEPT),
+            self._judged(entry, stock),
             self._store.history(slot),
             None if champion is None or champion.manifest is None else champion.manifest.version,
             fault,
         )
 
-    def _states(self) -> dict[str, ModelState]:
-        """The models that decide or are on trial, by version."""
-        found = {}
-        for state, entries in (
-            (ModelState.CANDIDATE, self._store.candidates()),
-            (ModelState.PROMOTED, self._store.promoted()),
-        ):
-            found.update({each.manifest.version: state for each in entries.values() if each.manifest is not None})
-        return found
-
-    def _judgement(self, version: str) -> Judgement | None:
-        """What the gate found; None where there is no report that can be read."""
-        try:
-            facts = self._find_report(version).facts
-            known = self._judged.get(version)
-            if known is None or known[0] != facts:
-                known = self._judged[version] = (facts, read_judgement(facts))
-            return known[1]
-        except CrpbotError:
-            return None
-
     def _report(self, version: str) -> ModelReport:
-        entry = self._entry(version)
-        if entry.manifest is None:
-            raise _damaged(entry)
+        stock = self._store.look()
+        entry, _ = _choose(stock, version)
+        judged = self._judged(entry, stock)
+        if judged is None:
+            raise _no_report(version, "there is none, or it does not follow from its own numbers")
         try:
-            return ModelReport(version, self._find_report(version).page)
+            return ModelReport(version, self._reports.page(judged))
         except CrpbotError as error:
-            detail = f"version: no gate report of {version} can be read ({error.detail}); crpbot evaluate makes one"
-            raise CrpbotError(Code.NOT_FOUND, detail, reason="NO_REPORT") from error
+            if is_away(error):
+                raise
+            raise _no_report(version, error.detail) from error
 
-    def _entry(self, version: str) -> Entry:
-        entries = self._store.entries()
-        for each in entries:
-            if is_named(each, version):
-                return each
-        raise unknown_version(version, entries)
+    def _judged(self, entry: Entry, stock: Stock) -> Judged | None:
+        """What the gate says of one model."""
+        return self._reports.judged(stock._replace(entries=(entry,))).get(entry.read().version)
 
 
 def scope_of(manifest: Manifest) -> Scope:
@@ -218,6 +194,25 @@ def is_named(entry: Entry, version: str) -> bool:
     return entry.file == version if entry.manifest is None else entry.manifest.version == version
 
 
-def _damaged(entry: Entry) -> CrpbotError:
-    detail = f"version: the model {entry.file} is damaged: {entry.fault.detail if entry.fault else 'unreadable'}"
-    return CrpbotError(Code.FAILED_PRECONDITION, detail, reason="DAMAGED_MODEL")
+def _states(stock: Stock) -> dict[str, ModelState]:
+    """The models that decide or are on trial, by version."""
+    found = {}
+    for state, entries in ((ModelState.CANDIDATE, stock.candidates), (ModelState.PROMOTED, stock.promoted)):
+        found.update({each.manifest.version: state for each in entries.values() if each.manifest is not None})
+    return found
+
+
+def _choose(stock: Stock, version: str) -> tuple[Entry, Manifest]:
+    """The model that is meant; a damaged one is refused with its fault."""
+    entry = next((each for each in stock.entries if is_named(each, version)), None)
+    if entry is None:
+        raise unknown_version(version, stock.entries)
+    if entry.manifest is None:
+        detail = f"version: the model {entry.file} is damaged: {entry.fault.detail if entry.fault else 'unreadable'}"
+        raise CrpbotError(Code.FAILED_PRECONDITION, detail, reason="DAMAGED_MODEL")
+    return entry, entry.manifest
+
+
+def _no_report(version: str, why: str) -> CrpbotError:
+    detail = f"version: no gate report of {version} can be read ({why}); crpbot evaluate makes one"
+    return CrpbotError(Code.NOT_FOUND, detail, reason="NO_REPORT")

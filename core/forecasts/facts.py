@@ -10,7 +10,7 @@ from core.forecasts.score import LiveCount, LiveScore
 from core.models.judgement import Judgement
 from core.models.manifest import Kind, Manifest, Spans
 from core.models.promotion import Promotion
-from core.models.store import Entry
+from core.models.store import Entry, Judged
 
 
 class Found(NamedTuple):
@@ -19,7 +19,7 @@ class Found(NamedTuple):
     file: str
     manifest: Manifest
     state: ModelState
-    judgement: Judgement | None
+    judged: Judged | None
     history: tuple[Promotion, ...]
     champion: str | None
     fault: str | None
@@ -53,7 +53,7 @@ def names_kind(model: ModelSummary, kind: Kind) -> bool:
 
 def describe(found: Found, *, serving: bool, live: LiveScore | None, live_problem: str | None) -> Model:
     """All about a model."""
-    manifest, platt = found.manifest, found.manifest.platt
+    manifest, platt, judged = found.manifest, found.manifest.platt, found.judged
     return Model(
         file=found.file,
         state=found.state,
@@ -83,11 +83,12 @@ def describe(found: Found, *, serving: bool, live: LiveScore | None, live_proble
         metrics=dict(manifest.metrics),
         platt_slope=None if platt is None else platt.slope,
         platt_intercept=None if platt is None else platt.intercept,
-        gate=None if found.judgement is None else tell_gate(found.judgement),
+        gate=None if judged is None else tell_gate(judged.newest),
         history=found.history,
         live=live,
         fault=found.fault,
         live_problem=live_problem,
+        promoted_with=None if judged is None or judged.promoted_with is None else tell_gate(judged.promoted_with),
     )
 
 

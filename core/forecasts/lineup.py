@@ -31,19 +31,34 @@ class Seat(NamedTuple):
     candidate: bool = False
 
 
+class Vacancy(NamedTuple):
+    """A seat that is empty although a model was promoted for it: which one, and why it does not speak.
+
+    `symbols` are those that it knows; None where its manifest cannot be read, so that it may know any.
+    """
+
+    version: str
+    why: str
+    symbols: tuple[str, ...] | None = None
+
+    def knows(self, symbol: str) -> bool:
+        """Whether it would speak of a symbol."""
+        return self.symbols is None or symbol in self.symbols
+
+
 @dataclass(frozen=True, slots=True)
 class Lineup:
     """The models that speak, the lines of their ensembles by symbol, and what is wrong with those that should.
 
     `faults` has a sentence for each model that was promoted and cannot be used; the one before it serves on. `empty`
-    says why a seat is empty although a model was promoted for it, by kind and subject: a symbol, or all coins.
+    are the seats in which nobody speaks although a model was promoted, by kind and subject: a symbol, or all coins.
     """
 
     seats: tuple[Seat, ...] = ()
     weights: Weights = USUAL
     lines: Mapping[str, tuple[Line, ...]] = field(default_factory=lambda: MappingProxyType({}))
     faults: tuple[str, ...] = ()
-    empty: Mapping[tuple[str, str], str] = field(default_factory=lambda: MappingProxyType({}))
+    empty: Mapping[tuple[str, str], Vacancy] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -54,9 +69,18 @@ class Lineup:
         """The models that know a symbol."""
         return tuple(seat for seat in self.seats if symbol in seat.manifest.symbols)
 
+    def vacancy(self, kind: str, symbol: str) -> Vacancy | None:
+        """Who was promoted to speak of a symbol and does not: its own model before that of all coins."""
+        promised = (self.empty.get((kind, subject)) for subject in (symbol, EVERY_COIN))
+        return next((each for each in promised if each is not None and each.knows(symbol)), None)
+
     def staffed(self, symbols: Sequence[str]) -> frozenset[str]:
-        """Those of the symbols of which a model speaks that is not only on trial."""
-        return frozenset(each for each in symbols if any(not seat.candidate for seat in self.of(each)))
+        """Those of the symbols for which a model is promoted, whether it speaks or not."""
+        return frozenset(each for each in symbols if self._is_staffed(each))
+
+    def _is_staffed(self, symbol: str) -> bool:
+        speaks = any(not seat.candidate for seat in self.of(symbol))
+        return speaks or any(self.vacancy(kind, symbol) is not None for kind in KINDS)
 
 
 def read_outlook(symbol: str, as_of: datetime, found: Findings, lineup: Lineup) -> Outlook:
@@ -72,7 +96,7 @@ def read_outlook(symbol: str, as_of: datetime, found: Findings, lineup: Lineup) 
             return Forecast(kind, version, None, None, gap.detail if gap else "it did not answer")
         if reading.problem is not None:
             return Forecast(kind, version, None, None, reading.problem)
-        return Forecast(kind, version, reading.values[PROBABILITY], reading.values[CALIBRATED])
+        return Forecast(kind, version, reading.values[PROBABILITY], reading.values.get(CALIBRATED))
 
     return _put_together(symbol, as_of, lineup, tell)
 
@@ -98,9 +122,9 @@ def _put_together(symbol: str, as_of: datetime | None, lineup: Lineup, tell: Cal
 
 
 def _nobody(kind: str, symbol: str, lineup: Lineup) -> Forecast:
-    for subject in (symbol, EVERY_COIN):
-        if (kind, subject) in lineup.empty:
-            return Forecast(kind, "", None, None, lineup.empty[kind, subject])
+    vacancy = lineup.vacancy(kind, symbol)
+    if vacancy is not None:
+        return Forecast(kind, vacancy.version, None, None, vacancy.why)
     return Forecast(kind, "", None, None, f"no {kind} is promoted for {symbol}; remedy: {remedy(kind, symbol)}")
 
 

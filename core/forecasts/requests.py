@@ -160,7 +160,8 @@ class Model:
     """All about a model: what it reads and learned, what the gate found, who decided when, and its live score.
 
     It reads `window` candles of `interval`, each as the `features` and, for a policy, the `state_features` beside them.
-    `fault` says why it cannot be used, `live_problem` why there is no live score.
+    `fault` says why it cannot be used, `live_problem` why there is no live score. `gate` is the newest judgement,
+    `promoted_with` the earlier one that it was promoted with, where these are two.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -197,6 +198,7 @@ class Model:
     live: LiveScore | None
     fault: str | None
     live_problem: str | None
+    promoted_with: GateReport | None
 
 
 @dataclass(frozen=True, slots=True)

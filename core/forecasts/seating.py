@@ -13,13 +13,20 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from core.errors import CrpbotError
-from core.forecasts.lineup import Lineup, Seat
+from core.forecasts.lineup import Lineup, Seat, Vacancy
 from core.models.manifest import Manifest
 from core.models.store import EVERY_COIN, Entry, Slot, file_name, slot_of
 from core.models.suitability import check_servable
 
 Problems = Mapping[str, str]
 """Why a version cannot be used, by version; what is not in it, or has an empty sentence, can."""
+
+
+class Tried(NamedTuple):
+    """What came of loading versions. Of those `unknown` nobody answered whether they can be used: ask again soon."""
+
+    problems: Problems
+    unknown: frozenset[str] = frozenset()
 
 
 class Wish(NamedTuple):
@@ -45,7 +52,7 @@ class Wish(NamedTuple):
 def dismiss(lineup: Lineup, wish: Wish) -> Lineup:
     """The lineup without those that the store took out of service. Nothing has to be loaded for that.
 
-    A seat whose first model is still being loaded is empty for this reason until it is known how that ends.
+    A seat whose first model is still being loaded is empty until it is known how that ends, and says so.
     """
     trials = {entry.manifest.version for entry in wish.candidates.values() if entry.manifest is not None}
     seats = tuple(
@@ -55,7 +62,7 @@ def dismiss(lineup: Lineup, wish: Wish) -> Lineup:
     )
     taken = {slot_of(seat.manifest) for seat in seats if not seat.candidate}
     empty = {
-        (slot.kind.value, slot.subject): lineup.empty.get((slot.kind.value, slot.subject)) or _loading(entry)
+        (slot.kind.value, slot.subject): _still_empty(lineup.empty.get((slot.kind.value, slot.subject)), entry)
         for slot, entry in wish.promoted.items()
         if slot not in taken
     }
@@ -69,16 +76,17 @@ def fill(lineup: Lineup, wish: Wish, problems: Problems) -> Lineup:
     earlier = {slot_of(seat.manifest): seat.manifest for seat in lineup.seats if not seat.candidate}
     seats: list[Seat] = []
     faults: list[str] = []
-    empty: dict[tuple[str, str], str] = {}
+    empty: dict[tuple[str, str], Vacancy] = {}
     # a model of one coin comes after that of all coins, because of two the last one speaks
     for slot, entry in sorted(wish.promoted.items(), key=lambda each: (each[0].subject != EVERY_COIN, each[0])):
-        chosen, fault = _choose(slot, entry, earlier.get(slot), problems)
+        fault = _fault(entry, problems)
+        chosen = entry.read() if fault is None else earlier.get(slot)
         if chosen is not None:
             seats.append(Seat(chosen))
-        elif fault is not None:
-            empty[slot.kind.value, slot.subject] = fault
         if fault is not None:
-            faults.append(fault)
+            faults.append(_tell_fault(slot, entry, chosen, fault))
+            if chosen is None:
+                empty[slot.kind.value, slot.subject] = _vacancy(entry, f"it is promoted and cannot be used: {fault}")
     deciding = {seat.manifest.version for seat in seats}
     for slot, entry in sorted(wish.candidates.items()):
         fault = _fault(entry, problems)
@@ -96,17 +104,13 @@ def decide_now(lineup: Lineup) -> dict[Slot, Entry]:
     return {slot_of(manifest): Entry(file_name(manifest), manifest) for manifest in deciding}
 
 
-def _choose(
-    slot: Slot, entry: Entry, earlier: Manifest | None, problems: Problems
-) -> tuple[Manifest | None, str | None]:
-    """Who gets a seat, and what is wrong where that is not the one that was promoted, or is in trouble itself."""
-    fault = _fault(entry, problems)
-    if fault is None:
-        return entry.read(), None
-    name = f"{slot.kind} of {slot.subject}: {_name(entry)} is promoted and cannot be used: {fault}"
-    if earlier is None:
-        return None, f"{name}; nothing speaks in its place"
-    return earlier, f"{name}; {earlier.version} speaks on"
+def _tell_fault(slot: Slot, entry: Entry, chosen: Manifest | None, fault: str) -> str:
+    """What is wrong with the model that was promoted, and who has its seat."""
+    where, name = f"{slot.kind} of {slot.subject}", _name(entry)
+    if chosen is not None and chosen.version == name:
+        return f"{where}: {name} keeps its seat, and could not be opened anew: {fault}"
+    in_its_place = "nothing speaks in its place" if chosen is None else f"{chosen.version} speaks on"
+    return f"{where}: {name} is promoted and cannot be used: {fault}; {in_its_place}"
 
 
 def _fault(entry: Entry, problems: Problems) -> str | None:
@@ -120,8 +124,14 @@ def _fault(entry: Entry, problems: Problems) -> str | None:
     return problems.get(entry.manifest.version) or None
 
 
-def _loading(entry: Entry) -> str:
-    return f"{_name(entry)} is promoted and is not loaded yet; ask again in some seconds"
+def _still_empty(before: Vacancy | None, entry: Entry) -> Vacancy:
+    """Why a seat is empty: as before while the same model is promoted for it, and not loaded where it is another."""
+    loading = _vacancy(entry, "it is promoted and is not loaded yet; ask again in some seconds")
+    return before if before is not None and before.version == loading.version else loading
+
+
+def _vacancy(entry: Entry, why: str) -> Vacancy:
+    return Vacancy(_name(entry), why, None if entry.manifest is None else entry.manifest.symbols)
 
 
 def _name(entry: Entry) -> str:

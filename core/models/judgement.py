@@ -195,6 +195,8 @@ def read_judgement(text: str) -> Judgement:
 
 
 def _check(judgement: Judgement) -> None:
+    if any(each.tzinfo is None for each in (judgement.at, judgement.first, judgement.last)):
+        raise _refused("has an instant that is in no time zone")
     seen: dict[str, list[RuleName]] = {}
     for ruling in judgement.rulings:
         seen.setdefault(ruling.symbol, []).append(ruling.rule)

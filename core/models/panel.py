@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 import torch
 from scipy.special import expit
 
-from core.analysis import Findings, Missing, Reading
+from core.analysis import Missing, Reading
 from core.ensemble import quantise
 from core.errors import CrpbotError, invalid
 from core.features import WARM_UP, compute
@@ -24,8 +23,8 @@ from core.fitted import Wanted
 from core.forecasts.lineup import CALIBRATED, PROBABILITY
 from core.kernels.features import FloatMatrix
 from core.market import Candles, Floats, Windows, interval_seconds
-from core.models.answers import LATE, Outcome, Told, gather
-from core.models.calibration import Platt, log_odds
+from core.models.answers import LATE, Outcome, Told
+from core.models.calibration import log_odds
 from core.models.manifest import Manifest
 from core.models.policy import Policy
 from core.models.policy import forecast as forecast_moments
@@ -33,8 +32,6 @@ from core.models.shelf import ModelShelf, OpenModel
 from core.models.suitability import check_wanted
 
 logger = logging.getLogger(__name__)
-
-UNCALIBRATED: Final = Platt(1.0, 0.0)
 
 
 class Rows:
@@ -83,17 +80,13 @@ def warm_up() -> None:
     compute(Candles("BTC-USD", "1m", times, flat, flat, flat, flat, flat))
 
 
-def forecast(
-    shelf: ModelShelf, batches: Sequence[Windows], versions: Sequence[str], seconds_left: Callable[[], float]
-) -> list[list[Findings]]:
-    """For each batch and row, what the models say that know its symbol. Who fails or is late is named, not hidden."""
-    return gather(batches, versions, dict(ask_each(shelf, batches, versions, seconds_left)))
-
-
 def ask_each(
     shelf: ModelShelf, batches: Sequence[Windows], versions: Sequence[str], seconds_left: Callable[[], float]
 ) -> Iterator[tuple[str, Told]]:
-    """One model after the other, so that whoever gives up waiting has the answers of those before."""
+    """What each model says of the rows whose symbol it knows. Who fails or is late is named, not hidden.
+
+    One model after the other, so that whoever gives up waiting has the answers of those before.
+    """
     rows = Rows(batches)
     for version in dict.fromkeys(versions):
         if seconds_left() <= 0:
@@ -165,12 +158,14 @@ def read_odds(model: OpenModel, windows: FloatMatrix) -> Floats:
 def _read(manifest: Manifest, odds: float) -> Reading:
     if not np.isfinite(odds):
         return _no_reading(manifest.version, f"{manifest.version} answered {odds}, which is no number: it has no say")
-    line = manifest.platt or UNCALIBRATED
     probability = quantise(float(expit(odds)))
-    calibrated = quantise(float(line.apply(np.array([odds]))[0]))
     minutes = manifest.horizon * interval_seconds(manifest.interval) // 60
-    words = f"a rise over the next {minutes} minutes: {probability:.1%}, calibrated {calibrated:.1%}"
-    return Reading(manifest.version, {PROBABILITY: probability, CALIBRATED: calibrated}, 2.0 * calibrated - 1.0, words)
+    words = f"a rise over the next {minutes} minutes: {probability:.1%}"
+    if manifest.platt is None:
+        return Reading(manifest.version, {PROBABILITY: probability}, 2.0 * probability - 1.0, words)
+    calibrated = quantise(float(manifest.platt.apply(np.array([odds]))[0]))
+    told = f"{words}, calibrated {calibrated:.1%}"
+    return Reading(manifest.version, {PROBABILITY: probability, CALIBRATED: calibrated}, 2.0 * calibrated - 1.0, told)
 
 
 def _no_reading(version: str, problem: str) -> Reading:

@@ -83,10 +83,12 @@ class ModelShelf:
         return faults
 
     def keep(self, versions: Iterable[str]) -> None:
-        """These versions are the lineup now. The same lineup again changes nothing."""
+        """These versions are the lineup now. The same lineup again changes nothing; none again lets go of all."""
         wanted = set(versions)
         if wanted != self._now:
             self._before, self._now = self._now - wanted, wanted
+        elif not wanted:
+            self._before = set()
         for version in tuple(self._open):
             if version not in self._now | self._before:
                 self._open.pop(version, None)
@@ -117,6 +119,12 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def use_whole_float32() -> None:
+    """This process multiplies 32-bit numbers whole, also on a GPU that would cut them to 19 bits for speed (TF32)."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def _try_out(manifest: Manifest, network: nn.Module, dtype: torch.dtype) -> None:
     """Refuse a network that answers otherwise where and as it is served than it did when it was saved."""
     tolerance = TOLERANCES[dtype]
@@ -125,4 +133,5 @@ def _try_out(manifest: Manifest, network: nn.Module, dtype: torch.dtype) -> None
     ):
         if not abs(found - kept) <= tolerance * max(1.0, abs(kept)):
             why = f"answer {found:.6g} in {str(dtype).removeprefix('torch.')} to input {place} of the probe, and "
-            raise bad_weights(manifest, f"{why}answered {kept:.6g} when they were saved; remedy: precision float32")
+            remedy = "gpus: 0" if dtype is torch.float32 else "precision: float32"
+            raise bad_weights(manifest, f"{why}answered {kept:.6g} when they were saved; remedy: {remedy}")

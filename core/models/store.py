@@ -7,6 +7,8 @@ Whoever reads the promoted versions once and loads by version never mixes two of
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
@@ -14,10 +16,11 @@ from core.errors import Code, CrpbotError, unknown
 from core.market import interval_seconds
 from core.models.judgement import Judgement, Verdict, read_judgement
 from core.models.manifest import Kind, Manifest
-from core.models.manifest_text import write_manifest
+from core.models.manifest_text import DIGEST, write_manifest
 from core.models.promotion import Promotion
 
 EVERY_COIN: Final = "multi"  # the subject of a model of several coins
+COMPUTED: Final = {"platt", "probe"}  # entries of a manifest that follow from the weights, to the last digits
 
 
 class Slot(NamedTuple):
@@ -49,6 +52,35 @@ class Report(NamedTuple):
     page: str  # HTML
 
 
+class Stock(NamedTuple):
+    """All that lies in a store, by one look at it."""
+
+    entries: tuple[Entry, ...]
+    promoted: dict[Slot, Entry]
+    candidates: dict[Slot, Entry]
+    stamps: Mapping[str, str]  # of every file: the same stamp is the same content
+
+
+class Judged(NamedTuple):
+    """What the gate says of a model."""
+
+    newest: Judgement
+    page: str  # of the newest judgement, by its name below the place
+    promoted_with: Judgement | None  # an earlier one; None: that is the newest, or the model never decided
+
+
+class GateReports(Protocol):
+    """The gate's reports of the models of a store. All calls may block on a disk or a network."""
+
+    def judged(self, stock: Stock) -> Mapping[str, Judged]:
+        """By version, what the gate says of these models. One that was not judged, or not readably, is left out."""
+        ...
+
+    def page(self, judged: Judged) -> str:
+        """The report as a page."""
+        ...
+
+
 class ModelStore(Protocol):
     """A keeper of models. All calls may block on a disk or a network."""
 
@@ -58,6 +90,14 @@ class ModelStore(Protocol):
 
     def entries(self) -> tuple[Entry, ...]:
         """Every model, oldest first; a damaged one with its fault, so that it hides no other."""
+        ...
+
+    def look(self) -> Stock:
+        """Every model and who decides, of one moment."""
+        ...
+
+    def verify(self, entry: Entry, stock: Stock) -> None:
+        """Refuses weights that are not those that the manifest vouches for. Cheap where they are known."""
         ...
 
     def load(self, version: str) -> tuple[Manifest, bytes]:
@@ -72,7 +112,10 @@ class ModelStore(Protocol):
         ...
 
     def restore(self, version: str) -> None:
-        """Back to a version that was promoted before, by the report of then: a way back needs no better model."""
+        """Back to a version that was promoted before, by the report of then: a way back needs no better model.
+
+        Refused, as every other way to a pointer, where no server here could ask the model.
+        """
         ...
 
     def demote(self, slot: Slot) -> str:
@@ -80,7 +123,7 @@ class ModelStore(Protocol):
         ...
 
     def promoted(self) -> dict[Slot, Entry]:
-        """The models that decide. Cheap: asked once for every request."""
+        """The models that decide. Cheap: each server asks as often as it looks whether they are others by now."""
         ...
 
     def nominate(self, version: str) -> None:
@@ -189,18 +232,23 @@ def check_replacement(earlier: Manifest, later: Manifest) -> None:
         created_at=earlier.created_at,
         code_hash=earlier.code_hash,
     )
-    if write_manifest(same) != write_manifest(earlier):
-        raise CrpbotError(
-            Code.ALREADY_EXISTS,
-            f"{earlier.version} is kept with another scaler, calibration or market; remedy: train with another seed",
-            reason="VERSION_TAKEN",
-        )
+    before, after = (json.loads(write_manifest(each)) for each in (earlier, same))
+    others = [name for name in before if name != DIGEST and after.get(name) != before[name]]
+    if not others:
+        return
+    why = f"{earlier.version} is kept with another {' and '.join(others)}"
+    remedy = "train with another seed"
+    if set(others) <= COMPUTED:
+        why += ", made of the same weights: another number of threads, another machine or other code moves their digits"
+        remedy = f"`crpbot evaluate --model {earlier.version}` judges the one that is kept, or {remedy}"
+    raise CrpbotError(Code.ALREADY_EXISTS, f"{why}; remedy: {remedy}", reason="VERSION_TAKEN")
 
 
-def _no_promotion(manifest: Manifest, why: str, *, remedy: str = "crpbot evaluate") -> CrpbotError:
+def _no_promotion(manifest: Manifest, why: str, *, remedy: str | None = None) -> CrpbotError:
+    usual = f"crpbot evaluate --model {manifest.version}"
     return CrpbotError(
         Code.FAILED_PRECONDITION,
-        f"{manifest.version} is not promoted: {why}; remedy: {remedy}",
+        f"{manifest.version} is not promoted: {why}; remedy: {remedy or usual}",
         reason="GATE_NOT_PASSED",
     )
 

@@ -23,6 +23,12 @@ MOST_BYTES: Final = 100_000_000
 SHOWN_DIGITS: Final = 12  # of a hash
 
 
+def check_usable(manifest: Manifest) -> None:
+    """Refuse a model that every server of this version would refuse, whatever it is asked."""
+    check_features(manifest)
+    check_servable(manifest)
+
+
 def check_features(manifest: Manifest) -> None:
     """Refuse a model that reads other columns than this version computes, naming the first that differs."""
     _check_columns(manifest, "features", manifest.features, FEATURES)

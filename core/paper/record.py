@@ -1,24 +1,21 @@
 """What is learned from closed trades: wins and losses of each symbol, variant, tier and direction.
 
-A fold over trades: the record after one more trade is the record before and that trade. The break-even is the win rate
-that would just have paid for the losses, mean loss / (mean win + mean loss) with all costs in both.
+The break-even is the win rate that would just have paid for the losses, mean loss / (mean win + mean loss) with all
+costs in both.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from core.deciding.confidence import TierRecord
 from core.errors import invalid
 from core.market import Record
-from core.performance.sample import ClosedTrade
-from core.risk.booking import Outcome
 from core.signal import Variant
 from core.trade import Direction, Tier
 
@@ -70,36 +67,6 @@ class Tally:
 Learned = Mapping[Key, Tally]
 
 
-def key_of(trade: ClosedTrade) -> Key:
-    """Whose record a trade belongs to."""
-    return Key(trade.symbol, trade.variant, trade.tier, trade.direction)
-
-
-def learn(learned: Learned, trade: ClosedTrade) -> dict[Key, Tally]:
-    """The record with one more closed trade. One that never was in the market teaches nothing."""
-    key = key_of(trade)
-    before = learned.get(key, Tally())
-    size = abs(trade.pnl_percent)
-    if trade.outcome is Outcome.WIN:
-        after = replace(before, wins=before.wins + 1, won_percent=before.won_percent + size)
-    elif trade.outcome is Outcome.LOSS:
-        after = replace(before, losses=before.losses + 1, lost_percent=before.lost_percent + size)
-    elif trade.outcome is Outcome.BREAKEVEN:
-        after = replace(before, breakevens=before.breakevens + 1)
-    else:
-        return dict(learned)
-    return {**learned, key: after}
-
-
-def learn_all(trades: Iterable[ClosedTrade], learned: Learned | None = None) -> dict[Key, Tally]:
-    """The record after many trades, in the order of their closings, so that its sums are the same every time."""
-    found = dict(learned or {})
-    for trade in sorted(trades, key=lambda each: (each.closed_at, each.id)):
-        key = key_of(trade)
-        found[key] = learn({key: found[key]} if key in found else {}, trade).get(key, Tally())
-    return {key: tally for key, tally in found.items() if tally != Tally()}
-
-
 def read_record(learned: Learned, keys: Sequence[Key]) -> Record:
     """The record's columns as the theory of the win rate reads them, one row a key. Shape: (B,) each."""
     tallies = [learned.get(key, Tally()) for key in keys]
@@ -108,18 +75,6 @@ def read_record(learned: Learned, keys: Sequence[Key]) -> Record:
         losses=np.array([tally.losses for tally in tallies], dtype=np.float64),
         break_even=np.array([math.nan if tally.break_even is None else tally.break_even for tally in tallies]),
     )
-
-
-def tier_records(learned: Learned, symbol: str, variant: Variant | None) -> dict[Tier, TierRecord]:
-    """Both directions together, by tier: what raises the threshold."""
-    found: dict[Tier, Tally] = {}
-    for key in sorted(learned, key=_order):
-        if key.symbol == symbol and key.variant is variant and key.tier is not None:
-            found[key.tier] = found.get(key.tier, Tally()) + learned[key]
-    return {
-        tier: TierRecord(tally.wins, tally.losses, tally.break_even, tally.won_percent, tally.lost_percent)
-        for tier, tally in found.items()
-    }
 
 
 def write_json(learned: Learned) -> str:

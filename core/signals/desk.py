@@ -176,7 +176,7 @@ class SignalDesk:
         for study, consultations, stop_first in zip(read, consulted, chances, strict=True):
             window, *minutes = references[study.analysis.symbol]
             for each in consultations:
-                with self._sideline.guard(f"the draft of {study.analysis.symbol}", compared=_is_compared(each)):
+                with self._sideline.guard("draft", study.analysis.symbol, compared=_is_compared(each)):
                     made = draft(
                         study,
                         each,
@@ -214,7 +214,7 @@ class SignalDesk:
             order = _order(each)
             if order in found or order.levels is None:
                 continue
-            with self._sideline.guard(f"an order of {study.analysis.symbol}", compared=_is_compared(each)):
+            with self._sideline.guard("order", study.analysis.symbol, compared=_is_compared(each)):
                 found[order] = await asyncio.to_thread(chance_of_stop_first, window, order.direction, order.levels)
         return found
 
@@ -300,7 +300,7 @@ class SignalDesk:
             )
         compared = [each for each in drafts if each.signal.book is Book.SHADOW and found[each.signal.symbol].is_new]
         if compared:
-            with self._sideline.guard("the shadow book"):
+            with self._sideline.guard("shadow_book"):
                 await self._compare(sorted(compared, key=_urgency), bench, attempt)
         return found
 

@@ -17,7 +17,7 @@ import pytest
 
 from cli.cluster.guard import Asked, Guard
 from cli.cluster.options import AwsOptions
-from cli.cluster.site import Patience, Site, begin, finish
+from cli.cluster.site import Patience, Site, begin, ended_unless_kept, finish
 from cli.models.place import open_models
 from cli.training.by_aws import Home, judge_home, train_on_aws
 from cli.training.order import Order
@@ -27,7 +27,7 @@ from core.errors import Code, CrpbotError
 from core.models.manifest import Kind
 from tests.cli.conftest import ROOT
 from tests.cli.played_head import PlayedHead, learn
-from tests.fake_aws.faults import Wire
+from tests.fake_aws.faults import Refusal, Wire
 from tests.fake_aws.server import FakeAws
 from tests.training.launching import LIMITS, LOOK_SECONDS, served
 from training.cluster.cloud import TRIES, Answer, Cloud
@@ -247,6 +247,39 @@ def test_a_connection_that_stays_lost_while_the_cluster_is_ended_is_an_error_wit
     assert left(aws) == (0, 0)
 
 
+def test_a_launch_that_is_over_takes_no_newer_one_with_it(site: Site, aws: FakeAws) -> None:
+    old = launch(site.cluster, LIMITS, site.cloud, site.files, lambda _: None)
+    finish(site)
+    new = launch(site.cluster, LIMITS, site.cloud, site.files, lambda _: None)
+    left_behind = finish(site, old)
+    assert (left_behind.instances, left_behind.volumes) == ((), ())
+    assert [each.tags["crpbot-launch"] for each in aws.alive()] == [new.launch]
+    assert (site.head(old), site.running()) == (None, new)
+    with Guard() as guard, ended_unless_kept(site, old, guard, others=list):  # a command that had joined it
+        pass
+    assert len(aws.alive()) == 1
+
+
+def test_requests_that_are_too_many_while_the_cluster_is_ended_are_made_again(
+    site: Site, aws: FakeAws, capfd: pytest.CaptureFixture[str]
+) -> None:
+    boot = launch(site.cluster, LIMITS, site.cloud, site.files, lambda _: None)
+    aws.plan(Refusal.TOO_FAST, "DescribeInstances", times=TRIES)
+    assert len(finish(replace(site, patience=Patience(HANGS_SECONDS, LOOK_SECONDS)), boot).instances) == 1
+    assert left(aws) == (0, 0)
+    assert "trying again to end the cluster: ec2:DescribeInstances in us-east-1: AWS takes no more" in (
+        capfd.readouterr().err
+    )
+
+
+def test_what_will_not_pass_is_told_at_once_while_the_cluster_is_ended(site: Site, aws: FakeAws) -> None:
+    boot = launch(site.cluster, LIMITS, site.cloud, site.files, lambda _: None)
+    aws.plan(Refusal.WRONG_KEY, "DescribeInstances", times=1_000)
+    error = refused(lambda: finish(replace(site, patience=Patience(HANGS_SECONDS, LOOK_SECONDS)), boot))
+    assert (error.code, error.reason) == (Code.UNAUTHENTICATED, "MAY_BE_LEFT")
+    assert "the cluster ends itself" in error.detail
+
+
 class SignalledCloud(Cloud):
     """Signals arrive while AWS answers; and EC2 does not answer the first look behind the head's start."""
 
@@ -336,5 +369,5 @@ def test_whoever_stops_the_command_ends_the_cluster(
     assert code == status, words
     assert left(aws) == (0, 0)
     assert "Ctrl-C: the cluster is being ended, which takes a minute or two; please wait" in words
-    assert re.search(r"0 machines and 0 disks of crpbot-training are left in us-east-1", words)
+    assert re.search(r"0 machines and 0 disks of crpbot-training, launch \S+, are left in us-east-1", words)
     assert "Traceback" not in words

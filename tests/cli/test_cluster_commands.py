@@ -21,9 +21,11 @@ from core.errors import Code, CrpbotError
 from tests.cli.conftest import ROOT, Crpbot
 from tests.cli.played_head import PlayedHead
 from tests.fake_aws.server import FakeAws
+from tests.training.cluster.test_cluster_end import HomeOnly, start
 from tests.training.launching import LOOK_SECONDS, served
 from training.cluster.cloud import Cloud
 from training.cluster.mail import JobState
+from training.cluster.price_list import priced_regions
 
 LSTM = ["lstm", "--coin", "BTC", "--days", "8", "--epochs", "1", "--hidden", "4"]
 BUCKET = "s3://crpbot-123456789012-us-east-1/training"
@@ -162,8 +164,28 @@ def test_a_job_needs_a_cluster_that_is_up(aws: FakeAws) -> None:
     assert "crpbot cluster up" in error.detail
     for command in ("logs", "stop"):
         assert refusal(command, "train-lstm-0000000000000000").code is Code.NOT_FOUND
-    assert ask("down")["instances"] == [], "nothing there is no failure"
-    assert ask("status")["instances"] == []
+    ended = ask("down")
+    assert ended["instances"] == [], "nothing there is no failure"
+    seen = ask("status")
+    assert seen["instances"] == []
+    assert set(seen["regions"]) == set(ended["regions"]) == set(priced_regions())
+    assert seen["unseen"] == []
+
+
+def test_a_cluster_elsewhere_is_seen_and_a_region_that_is_closed_is_told_of(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask("prepare")
+    theirs = start(Cloud("eu-central-1", look_seconds=LOOK_SECONDS), kind="head")
+    (seen,) = ask("status")["instances"]
+    assert (seen["id"], seen["region"]) == (theirs, "eu-central-1")
+    assert ask("down")["instances"] == [theirs]
+    monkeypatch.setattr("cli.cluster.site.Cloud", partial(HomeOnly, look_seconds=LOOK_SECONDS))
+    seen = ask("status")
+    assert seen["regions"] == ["us-east-1"]
+    shown = CliRunner().invoke(app, ["cluster", "status"], catch_exceptions=False).stdout
+    assert "eu-west-1 was not looked at: " in shown
+    assert ask("down")["regions"] == ["us-east-1"]
 
 
 @pytest.mark.slow

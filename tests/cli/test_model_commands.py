@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from cli.main import app
 from cli.training.candles import Place, read_coin
 from cli.training.train import build_datasets
 from core.adapters.models.folder import ModelFolder
+from core.adapters.models.reports import ModelReports
 from core.models.manifest import Kind, Manifest, Span, Spans
+from core.models.manifest_text import write_manifest
 from core.models.store import Report
 from tests.cli.test_training import ask, command_takes, keep, refusal
-from tests.core.model_cases import AT, DAY, WINDOWS, make_model, passing
+from tests.core.model_cases import AT, DAY, WINDOWS, failing, make_model, passing
 
 MODELS = "data/models"
 DAYS = 40  # 7.5 % of them are three days: more than the two that a line needs
@@ -147,6 +150,46 @@ def test_a_rollback_to_a_damaged_model_changes_nothing(folder: Path) -> None:
     (Path(MODELS) / f"lstm_BTC-USD_1m_{first[0].sha256[:8]}.pt").write_bytes(b"x")
     assert "have sha256" in refusal("rollback")
     assert ask("models", "show", second[0].version)["state"] == "promoted"
+
+
+def test_a_rollback_to_a_model_of_other_features_changes_nothing(folder: Path) -> None:
+    first, second = make_model(seed=1), make_model(seed=2, created_at=AT + 9 * DAY)
+    decide(first)
+    decide(second, passing(second[0], champion=first[0].version))
+    other = replace(first[0], fingerprint="0" * 64)  # as a version of this program wrote it that computed others
+    (Path(MODELS) / f"lstm_BTC-USD_1m_{other.sha256[:8]}.json").write_text(write_manifest(other))
+    said = refusal("rollback")
+    assert said.startswith(f"the model {other.version} learned from other formulas")
+    assert "remedy: crpbot train lstm --coin BTC" in said
+    assert ask("models", "show", second[0].version)["state"] == "promoted"
+
+
+def test_a_promoted_model_that_fails_when_it_is_judged_again_says_both(folder: Path) -> None:
+    manifest = keep(folder)
+    ask("promote", manifest.version)
+    assert ask("models", "show", manifest.version)["promoted_with"] is None
+    ModelReports(Path(MODELS)).keep(manifest.version, failing(manifest, at=AT + 500 * DAY))
+    (listed,) = ask("models", "list")["models"]
+    assert (listed["state"], listed["verdict"]) == ("promoted", "fail")
+    found = ask("models", "show", manifest.version)
+    assert (found["verdict"], found["sentence"]) == ("fail", "the Sharpe ratio is 0.1")
+    assert found["judged_at"] == (AT + 500 * DAY).isoformat()
+    assert (found["promoted_with"]["verdict"], found["promoted_with"]["sentence"]) == ("pass", "every rule holds")
+    page = told("models", "show", manifest.version, width=200)
+    assert "gate: fail: the Sharpe ratio is 0.1" in page
+    assert "it was promoted with the judgement of" in page
+    assert "pass: every rule holds" in page
+
+
+def test_a_report_that_is_no_text_is_a_refusal_and_no_trace(folder: Path) -> None:
+    manifest = keep(folder)
+    ask("promote", manifest.version)
+    ask("demote")
+    (Path(MODELS) / f"lstm_BTC-USD_1m_{manifest.sha256[:8]}.gate.json").write_bytes(b"\xff")
+    assert "gate.json is no text; remedy: crpbot evaluate" in refusal("rollback")
+    (Path(MODELS) / f"reports/{manifest.version}.html").write_bytes(b"\xff")
+    assert f"{manifest.version}.html is no text; remedy: crpbot evaluate" in refusal("promote", manifest.version)
+    assert ask("models", "show", manifest.version)["state"] == "previous"
 
 
 def test_a_trial_is_begun_and_ended_by_name_or_by_coin(folder: Path) -> None:

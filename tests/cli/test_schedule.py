@@ -346,6 +346,20 @@ def test_a_published_strategy_without_a_model_says_so_and_what_was_not_compared_
     assert "BUY  99%" in capsys.readouterr().out, "nothing is certain, and the column is as wide as before"
 
 
+def test_models_that_are_promoted_and_do_not_speak_are_silent_and_need_no_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    doubt = Degradation("models_silent", "lstm-1a2b3c4d does not speak: it is promoted and is not loaded yet")
+    quiet = as_json(replace(HOLD, strategy=Strategy.V6, degraded=True, degradations=(doubt,)))
+    print_sides(Console(width=120), line_up([quiet], []))
+    shown = capsys.readouterr().out
+    assert "● silent" in shown.splitlines()[1]
+    assert f"silent: {doubt.detail}" in " ".join(shown.split())
+    assert "make train" not in shown
+    assert "no model:" not in shown
+    assert "it failed (crpbot_comparisons_failed_total in /metrics, and the server's log)" in " ".join(shown.split())
+
+
 def event(number: int, *, kind: str | None = None) -> bytes:
     told = {"sequence": number, "signal": {**as_json(HOLD), "id": str(number), "reasoning": "up \u2028 down"}}
     named = b"" if kind is None else b"event: " + kind.encode() + b"\n"

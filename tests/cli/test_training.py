@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from datetime import timedelta
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.training.candles import Place, read_coin
+from cli.training.champion import ask_champion
 from cli.training.terms import house_terms
 from core.adapters.files.folder import FolderFiles
 from core.adapters.models.folder import ModelFolder
 from core.errors import CrpbotError
-from core.models.manifest import Manifest
+from core.features import FEATURES, WARM_UP, compute
+from core.kernels.features import FloatMatrix
+from core.market import Candles, instant, milliseconds
+from core.models import suitability
+from core.models.manifest import Manifest, Span, Spans
 from tests.core.model_cases import AT, make_model, passing
 from tests.core.recordings import START_MS, make_rows, save
+from training import dataset as dataset_module
+from training.history import build_datasets
 from training.trial_register import TrialRegister, Try, name_try
 
 # Eight days, one pass, a network of four: whether the parts fit together, not how well it learns.
@@ -259,13 +269,16 @@ def test_a_walk_forward_counts_as_a_try_with_each_of_its_settings(folder: Path) 
     assert tries(folder) == 1, "to walk the same way twice is one try"
     ask(*words, "--epochs", "2")
     ask(*words, "--epochs", "1", "--stride", "20")
+    ask(*words, "--epochs", "1", "--unidirectional")
     found = TrialRegister(FolderFiles(folder / "data/models")).tries(
         kind="lstm", symbol="BTC-USD", origin="synthetic-7-edge"
     )
-    assert [(each.settings["epochs"], each.settings["stride"]) for each in found] == [
-        ("1", "15"),
-        ("2", "15"),
-        ("1", "20"),
+    settings = ("epochs", "stride", "bidirectional")
+    assert [tuple(each.settings.get(name) for name in settings) for each in found] == [
+        ("1", "15", None),
+        ("2", "15", None),
+        ("1", "20", None),
+        ("1", "15", "False"),
     ]
     asked = ("folds", "hidden", "seed", "model", "threshold")
     assert [found[0].settings[name] for name in asked] == ["2", "4", "7", "walk-forward", "0.65"]
@@ -401,10 +414,63 @@ def test_the_promoted_model_is_the_one_to_beat(folder: Path) -> None:
     assert "these are not the candles" in refusal("evaluate", "--model", "promoted")
 
 
+@pytest.mark.parametrize("learned_into", [0.0, 0.5, 1.0])
+def test_the_promoted_model_says_nothing_of_candles_that_it_learned_from(folder: Path, learned_into: float) -> None:
+    (dataset,) = build_datasets([read_coin("BTC-USD", Place(None, 8, 7), most_days=8)], 60)
+    train, stop, calibrate = (Span(each.first, each.last) for each in dataset.parts[:3])
+    times = dataset.open_times[dataset.test.rows]
+    if learned_into:
+        calibrate = Span(calibrate.first, instant(int(times[round(learned_into * (len(times) - 1))])))
+    later = Span(calibrate.last + timedelta(days=1), calibrate.last + timedelta(days=2))
+    theirs = keep(folder, entries={"spans": Spans(train, stop, calibrate, later)})
+    ask("promote", theirs.version)
+    candidate, _ = make_model(seed=2)
+
+    champion = ask_champion(candidate, [dataset], FolderFiles(folder / "data/models"))
+    assert champion is not None
+    (scores,) = champion.scores
+    looks_back, label = 59 + WARM_UP, 15
+    untouched = times - 60_000 * looks_back > milliseconds(theirs.learned_until) + 60_000 * label
+    assert scores.open_times.tolist() == times[untouched].tolist()
+    assert len(scores.open_times) == {0.0: len(times), 0.5: np.count_nonzero(untouched), 1.0: 0}[learned_into]
+    assert 0 < np.count_nonzero(untouched) < len(times) or learned_into != 0.5
+
+
+def test_an_input_that_knows_the_future_stops_an_evaluation_by_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("train", "lstm", *SMALL)
+
+    def describe(candles: Candles) -> FloatMatrix:
+        table = compute(candles)
+        column = table[:, FEATURES.index("volume_ma")]
+        column[:-1] = column[1:].copy()
+        return table
+
+    monkeypatch.setattr(dataset_module, "compute", describe)
+    assert "change when only later candles do: volume_ma." in refusal("evaluate")
+    assert "change when only later candles do: volume_ma." in refusal("train", "lstm", *SMALL, "--seed", "8")
+    assert tries(folder) == 1, "it is not even judged"
+
+
+def test_a_report_says_where_leaks_were_not_looked_for(folder: Path) -> None:
+    """Candles with a hole every 599 minutes give windows, but no stretch in which a leak shows."""
+    for number in range(20):
+        save(folder, make_rows("1m", 599, start_ms=START_MS + number * 660 * 60_000), part=f"{number:02}")
+    (row,) = ask("train", "lstm", "--data", str(folder), "--epochs", "1", "--hidden", "4")
+    assert "Whether an input of BTC-USD knows the future was not looked for" in Path(row["report"]).read_text("utf-8")
+    (whole,) = ask("train", "lstm", *SMALL)
+    assert "was not looked for" not in Path(whole["report"]).read_text("utf-8")
+
+
 @pytest.mark.parametrize("damage", ["features", "weights"])
-def test_a_model_that_decides_and_cannot_be_opened_stops_a_training_before_it_begins(folder: Path, damage: str) -> None:
+def test_a_model_that_decides_and_cannot_be_opened_stops_a_training_before_it_begins(
+    folder: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = keep(folder, entries={"fingerprint": "0" * 64} if damage == "features" else {})
-    ask("promote", manifest.version)
+    with monkeypatch.context() as then:
+        then.setattr(suitability, "fingerprint", lambda: manifest.fingerprint)  # the features of an earlier version
+        ask("promote", manifest.version)
     if damage == "weights":
         (folder / "data/models/lstm_BTC-USD_promoted.pt").resolve().write_bytes(b"x")
     said = refusal("train", "lstm", *SMALL)
@@ -413,6 +479,15 @@ def test_a_model_that_decides_and_cannot_be_opened_stops_a_training_before_it_be
     assert not (folder / "data/models/runs").exists(), "nothing was begun"
     ask("demote")
     ask("train", "lstm", *SMALL)
+
+
+def test_a_short_coin_does_not_end_the_training_of_the_others(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for symbol, count in (("BTC-USD", 6 * DAY), ("ETH-USD", 6 * DAY), ("SOL-USD", DAY)):
+        save(folder, make_rows("1m", count), symbol=symbol)
+    (row,) = ask("train", "transformer", "--data", ".", "--epochs", "1", "--hidden", "16", "--preset", "fast")
+    assert row["symbols"] == ["BTC-USD", "ETH-USD"]
+    (told,) = [each.message for each in caplog.records if "left out" in each.message]
+    assert told.startswith("SOL-USD is left out, the other coins are learned from without it: ")
 
 
 @pytest.mark.slow

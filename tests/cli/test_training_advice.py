@@ -69,19 +69,23 @@ def test_the_command_names_what_was_asked_for(kind: Kind, verdict: str, entries:
         (
             Kind.LSTM,
             "insufficient",
-            {"epochs": 3, "stride": 20, "hidden": 16, "unidirectional": True, "batch": 70, "learning_rate": 0.002},
+            {
+                **{"epochs": 3, "stride": 20, "hidden": 16, "unidirectional": True, "batch": 70},
+                **{"learning_rate": 0.002, "days": 4},
+            },
             " --epochs 3 --stride 20 --hidden 16 --unidirectional --batch 70 --learning-rate 0.002",
         ),
         (
             Kind.LSTM,
             "fail",
-            {"epochs": 3, "hidden": 16, "preset": "fast", "batch": 70},
-            " --epochs 3 --hidden 16 --preset fast",
+            {"epochs": 3, "hidden": 16, "preset": "fast", "batch": 70, "learning_rate": 0.002, "days": 90},
+            " --epochs 3 --hidden 16 --preset fast --batch 70 --learning-rate 0.002 --days 90",
         ),
+        (Kind.LSTM, "fail", {"unidirectional": True}, " --unidirectional"),
         (Kind.LSTM, "fail", {}, ""),
         (Kind.TRANSFORMER, "fail", {"epochs": 5, "hidden": 16}, " --hidden 16"),
         (Kind.TRANSFORMER, "fail", {"epochs": 15}, " --epochs 15"),
-        (Kind.PPO, "fail", {"steps": 40_000, "hidden": 16}, " --steps 40000"),
+        (Kind.PPO, "fail", {"steps": 40_000, "hidden": 16, "days": 4}, " --steps 40000"),
     ],
 )
 def test_the_command_repeats_what_was_asked_for_of_the_training(

@@ -12,7 +12,17 @@ from torch import nn
 
 from core.models import lstm, policy, transformer
 from core.models.calibration import Platt
-from core.models.judgement import HOUSE, Judgement, Outcome, Relation, Ruling, Verdict, write_judgement
+from core.models.judgement import (
+    HOUSE,
+    Judgement,
+    Outcome,
+    Relation,
+    RuleName,
+    Ruling,
+    Verdict,
+    read_judgement,
+    write_judgement,
+)
 from core.models.manifest import LABELS, Kind, Manifest, Span, Spans
 from core.models.observation import ACCOUNT, OBSERVATIONS
 from core.models.scaler import Scaler
@@ -103,3 +113,12 @@ def passing(manifest: Manifest, **entries: Any) -> Report:
         rulings=rulings,
     )
     return Report(write_judgement(replace(judgement, **entries)), "<!doctype html><title>passed</title>")
+
+
+def failing(manifest: Manifest, **entries: Any) -> Report:
+    """A report whose Sharpe ratio is below the house's limit."""
+    rulings = tuple(
+        replace(each, value=0.1, bound=0.1, outcome=Outcome.FAIL) if each.rule is RuleName.SHARPE else each
+        for each in read_judgement(passing(manifest).facts).rulings
+    )
+    return passing(manifest, verdict=Verdict.FAIL, sentence="the Sharpe ratio is 0.1", rulings=rulings, **entries)

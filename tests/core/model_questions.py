@@ -9,6 +9,7 @@ from core.adapters.models.folder import ModelFolder
 from core.adapters.models.reports import ModelReports
 from core.ensemble import Outlook
 from core.errors import Code, CrpbotError
+from core.files import Files
 from core.forecasts.desk import ModelDesk, scope_of
 from core.forecasts.lineup import Lineup, Seat, silent_outlook
 from core.forecasts.score import Counts, LiveCount, LiveScore, Scope, score
@@ -61,12 +62,11 @@ class FakeScores:
         return score(scope.version, Counts(2, 0, 0, 0, NOON, NOON), windows([0.9, 0.2], [True, False]))
 
 
-def ask_about(folder: Path, scores: FakeScores) -> ModelDesk:
+def ask_about(place: Path | Files, scores: FakeScores) -> ModelDesk:
     """The desk over a folder of models."""
-    store = ModelFolder(folder)
     return ModelDesk(
-        store=store,
-        find_report=ModelReports(folder, store).find,
+        store=ModelFolder(place),
+        reports=ModelReports(place),
         count=scores.count,
         score=scores.score,
         forecasting=FakeModels(),

@@ -1,12 +1,16 @@
-"""Closed trades for the tests of measurement."""
+"""Closed trades for the tests of measurement, and what they teach as a plain fold over them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 
+from core.deciding.confidence import TierRecord
+from core.paper.record import Key, Learned, Tally
 from core.performance.sample import ClosedTrade, Span
 from core.risk.booking import Outcome
 from core.signal import Strategy, Variant
@@ -55,3 +59,44 @@ def by_days(returns: np.ndarray, capital: Decimal = CAPITAL) -> tuple[list[Close
         trades.append(closed(number, equity * change, opened_at=at, closed_at=at + timedelta(hours=1)))
         equity += float(trades[-1].pnl)
     return trades, Span(date(2026, 1, 1), date(2026, 1, 1) + timedelta(days=len(returns) - 1), capital)
+
+
+def key_of(trade: ClosedTrade) -> Key:
+    """Whose record a trade belongs to."""
+    return Key(trade.symbol, trade.variant, trade.tier, trade.direction)
+
+
+def learn(learned: Learned, trade: ClosedTrade) -> dict[Key, Tally]:
+    """The record with one more closed trade. One that never was in the market teaches nothing."""
+    key = key_of(trade)
+    before = learned.get(key, Tally())
+    size = abs(trade.pnl_percent)
+    if trade.outcome is Outcome.WIN:
+        after = replace(before, wins=before.wins + 1, won_percent=before.won_percent + size)
+    elif trade.outcome is Outcome.LOSS:
+        after = replace(before, losses=before.losses + 1, lost_percent=before.lost_percent + size)
+    elif trade.outcome is Outcome.BREAKEVEN:
+        after = replace(before, breakevens=before.breakevens + 1)
+    else:
+        return dict(learned)
+    return {**learned, key: after}
+
+
+def learn_all(trades: Iterable[ClosedTrade], learned: Learned | None = None) -> dict[Key, Tally]:
+    """The record after many trades, in the order of their closings, so that its sums are the same every time."""
+    found = dict(learned or {})
+    for trade in sorted(trades, key=lambda each: (each.closed_at, each.id)):
+        found = learn(found, trade)
+    return found
+
+
+def tier_records(learned: Learned, symbol: str, variant: Variant | None) -> dict[Tier, TierRecord]:
+    """Both directions together, by tier: what raises the threshold."""
+    found: dict[Tier, Tally] = {}
+    for key, tally in learned.items():
+        if key.symbol == symbol and key.variant is variant and key.tier is not None:
+            found[key.tier] = found.get(key.tier, Tally()) + tally
+    return {
+        tier: TierRecord(tally.wins, tally.losses, tally.break_even, tally.won_percent, tally.lost_percent)
+        for tier, tally in found.items()
+    }

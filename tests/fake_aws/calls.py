@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 FORM = "application/x-www-form-urlencoded"
-OF_BUCKETS = {"policy": "BucketPolicy", "encryption": "BucketEncryption", "publicAccessBlock": "PublicAccessBlock"}
+OF_BUCKETS = {
+    "policy": "BucketPolicy",
+    "encryption": "BucketEncryption",
+    "publicAccessBlock": "PublicAccessBlock",
+    "lifecycle": "BucketLifecycleConfiguration",
+}
 VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete", "HEAD": "Head", "POST": "Post"}
 SCOPE = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 

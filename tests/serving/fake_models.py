@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from core.analysis import Findings, Reading
 from core.ensemble import Line
 from core.errors import Code, CrpbotError
-from core.forecasts.seating import Problems
+from core.forecasts.seating import Problems, Tried
 from core.market import Windows
 from core.models.manifest import Kind, Manifest
 from core.models.store import Entry, Slot, file_name, slot_of
@@ -63,6 +63,7 @@ class FakeReplicas:
     loaded: set[str] = field(default_factory=set)
     asked: list[tuple[str, ...]] = field(default_factory=list)
     failure: Exception | None = None
+    unknown: frozenset[str] = frozenset()
     hangs: bool = False
     seconds: float = 0.0
 
@@ -76,6 +77,10 @@ class FakeReplicas:
         found = {version: self.problems.get(version, "") for version in versions}
         self.loaded.update(version for version, problem in found.items() if not problem)
         return found
+
+    async def try_out(self, versions: Sequence[str]) -> Tried:
+        """The same for who watches; of those `unknown` it gives no answer."""
+        return Tried(await self.prepare(versions), self.unknown)
 
     async def analyze(
         self, batches: Sequence[Windows], theories: Sequence[str], timeout_seconds: float, *, on_trial: bool = False

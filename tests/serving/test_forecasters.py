@@ -193,8 +193,9 @@ async def test_each_group_prepares_the_versions_of_its_kinds() -> None:
     found = await prepare_groups(groups(lstm, coins), [COINS.version, LSTM.version, NEW.version])
     assert lstm.prepared == [(LSTM.version, NEW.version)]
     assert coins.prepared == [(COINS.version,)]
-    assert found[COINS.version] == f"problem of {COINS.version}"
-    assert len(found) == 3
+    assert found.problems[COINS.version] == f"problem of {COINS.version}"
+    assert len(found.problems) == 3
+    assert found.unknown == frozenset(), "who answers knows"
 
 
 async def test_a_group_that_cannot_prepare_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,11 +205,12 @@ async def test_a_group_that_cannot_prepare_keeps_no_other_from_it(monkeypatch: p
     policy, _ = make_model(Kind.PPO)
     every = [ModelGroup((kind,), caller) for kind, caller in zip(KINDS, (gone, stuck, well), strict=True)]
     found = await prepare_groups(every, [LSTM.version, COINS.version, policy.version])
-    assert found == {
+    assert found.problems == {
         LSTM.version: "group lstm does not answer",
         COINS.version: "it was not loaded within 0.05 s",
         policy.version: "",
     }
+    assert found.unknown == {LSTM.version, COINS.version}
 
 
 class TestInThisProcess:
@@ -297,6 +299,18 @@ class TestInThisProcess:
         models.close()
         assert "torch, which is not installed; remedy: make torch" in watcher.lineup().faults[0]
         assert watcher.lineup().seats == ()
+
+    async def test_numbers_are_multiplied_whole_whatever_torch_does_by_itself(self, tmp_path: Path) -> None:
+        before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+        torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")
+        try:
+            open_shelf(str(tmp_path))
+            assert not torch.backends.cudnn.allow_tf32
+            assert torch.get_float32_matmul_precision() == "highest"
+        finally:
+            torch.backends.cudnn.allow_tf32 = before[0]
+            torch.set_float32_matmul_precision(before[1])
 
     async def test_a_model_that_hangs_costs_no_more_than_its_time(self, tmp_path: Path) -> None:
         released = threading.Event()

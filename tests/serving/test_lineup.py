@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -20,6 +20,7 @@ from core.models.weighting import Weights
 from serving import lineup as watching
 from serving.forecasters import GroupForecasters, ModelGroup
 from serving.lineup import LineupWatcher
+from tests.core.quick_time import in_quick_time
 from tests.core.virtual_time import until
 from tests.fakes import walk_candles
 from tests.serving.fake_models import (
@@ -45,7 +46,7 @@ BAD = "the weights have nan in lstm.weight_ih_l0"
 async def watched(
     store: FakeStore, replicas: FakeReplicas, *, poll_seconds: float = 0.005
 ) -> AsyncIterator[LineupWatcher]:
-    watcher = LineupWatcher(store, store, replicas.prepare, poll_seconds=poll_seconds)
+    watcher = LineupWatcher(store, store, replicas.try_out, poll_seconds=poll_seconds)
     task = asyncio.create_task(watcher.run())
     try:
         yield watcher
@@ -72,6 +73,9 @@ async def until_well(watcher: LineupWatcher) -> None:
     async with asyncio.timeout(60.0):
         while await watcher.problem() is not None:
             await asyncio.sleep(0.005)
+
+
+PAUSES = {name: getattr(watching, name) for name in ("FIRST_PAUSE_SECONDS", "LONGEST_PAUSE_SECONDS")}
 
 
 @pytest.fixture(autouse=True)
@@ -125,17 +129,88 @@ async def test_a_bad_file_leaves_the_model_before_it_in_its_seat_and_is_named(wh
         (line,) = watcher.lineup().lines["BTC-USD"]
         assert line.intercept == chance(OLD.version), "the line is that of the model which speaks"
         replicas.problems.clear()
-        store.promote(NEW)
-        await until(lambda: speaks(watcher, NEW.version))
+        store.promote(THIRD)
+        await until(lambda: speaks(watcher, THIRD.version))
         assert await watcher.problem() is None
 
 
-async def test_a_file_that_is_mended_is_found_without_another_promotion() -> None:
+async def test_a_file_that_is_mended_is_found_without_another_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "CHECK_SECONDS", 0.02)
     store, replicas = FakeStore(NEW), FakeReplicas(problems={NEW.version: BAD})
     async with watched(store, replicas) as watcher:
         await until(lambda: watcher.lineup().faults)
         replicas.problems.clear()
         await until(lambda: speaks(watcher, NEW.version))
+
+
+class CountedStore(FakeStore):
+    """A store that counts how often it is looked at."""
+
+    looks = 0
+
+    def promoted(self) -> dict[Slot, Entry]:
+        self.looks += 1
+        return super().promoted()
+
+
+async def watch_ten_minutes(
+    monkeypatch: pytest.MonkeyPatch, store: CountedStore, replicas: FakeReplicas, poll_seconds: float
+) -> tuple[int, int]:
+    """How often store and replicas are asked in ten minutes that pass at once."""
+
+    async def at_once(work: Callable[[], object], *arguments: object) -> object:
+        return work(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
+    for name, seconds in PAUSES.items():
+        monkeypatch.setattr(watching, name, seconds)
+    async with watched(store, replicas, poll_seconds=poll_seconds):
+        await asyncio.sleep(600.0)
+    return store.looks, len(replicas.asked)
+
+
+@pytest.mark.parametrize("poll_seconds", [1.0, 30.0], ids=["folder", "bucket"])
+@pytest.mark.parametrize("role", ["promoted", "candidate"])
+@in_quick_time
+async def test_a_file_that_stays_bad_costs_no_more_looks_and_no_more_loads_than_a_good_one(
+    monkeypatch: pytest.MonkeyPatch, role: str, poll_seconds: float
+) -> None:
+    asked = []
+    for problems in ({}, {NEW.version: BAD}):
+        store = CountedStore(NEW if role == "promoted" else OLD)
+        store.trials = {BTC: entry(NEW)} if role == "candidate" else {}
+        asked.append(await watch_ten_minutes(monkeypatch, store, FakeReplicas(problems=problems), poll_seconds))
+    (looks, loads), bad = asked
+    assert bad == (looks, loads)
+    assert looks <= 600.0 / poll_seconds + 1
+    assert loads <= 600.0 / watching.CHECK_SECONDS + 1
+
+
+@in_quick_time
+async def test_a_replica_that_gives_no_answer_is_asked_again_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = FakeReplicas(problems={NEW.version: "it was not loaded within 30 s"}, unknown=frozenset({NEW.version}))
+    _, loads = await watch_ten_minutes(monkeypatch, CountedStore(NEW), silent, 30.0)
+    assert loads >= 600.0 / watching.LONGEST_PAUSE_SECONDS - 1
+
+
+async def test_after_the_last_demotion_replicas_are_told_to_let_go() -> None:
+    store, replicas = FakeStore(OLD), FakeReplicas()
+    async with watched(store, replicas) as watcher:
+        await until(lambda: speaks(watcher, OLD.version))
+        del store.here[BTC]
+        await until(lambda: replicas.asked[-1] == ())
+        assert watcher.lineup().seats == ()
+
+
+async def test_a_model_that_is_still_being_loaded_is_promised_from_the_first_look_on() -> None:
+    store = TornLines(OLD)
+    store.answers.clear()  # not even the lines have been read
+    async with watched(store, FakeReplicas(hangs=True)) as watcher:
+        try:
+            await until(lambda: watcher.lineup().staffed(["BTC-USD"]))
+            assert watcher.lineup().seats == ()
+        finally:
+            store.answers.set()
 
 
 async def test_a_bad_file_at_the_start_silences_that_model_alone() -> None:
@@ -264,7 +339,7 @@ async def test_models_in_a_bucket_are_not_called_a_folder(monkeypatch: pytest.Mo
     monkeypatch.setattr(watching, "PATIENCE_SECONDS", -1.0)
     store, answers = FakeStore(OLD), threading.Event()
     monkeypatch.setattr(store, "candidates", lambda: answers.wait() and {})
-    watcher = LineupWatcher(store, store, FakeReplicas().prepare, place="models' place")
+    watcher = LineupWatcher(store, store, FakeReplicas().try_out, place="models' place")
     told = "nobody watches the models' place; the models that speak now speak on; restart the server"
     assert await watcher.problem() == told
     look = asyncio.create_task(watcher.look())

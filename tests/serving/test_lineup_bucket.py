@@ -38,7 +38,7 @@ def store(server: BucketServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 async def test_a_bucket_that_goes_away_leaves_who_speaks_and_is_named(store: ModelFolder, server: BucketServer) -> None:
     files = open_files(URL)
-    watcher = LineupWatcher(ModelFolder(files), LinesFolder(files), FakeReplicas().prepare, poll_seconds=0.01)
+    watcher = LineupWatcher(ModelFolder(files), LinesFolder(files), FakeReplicas().try_out, poll_seconds=0.01)
     task = asyncio.create_task(watcher.run())
     try:
         await until(lambda: speaks(watcher, OLD.version))

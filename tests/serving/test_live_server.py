@@ -20,7 +20,7 @@ from core.analysis import AnalyzeResponse
 from core.market import SYMBOLS
 from protos.crpbot_pb2 import AnalyzeRequest
 from protos.crpbot_pb2_grpc import AnalysisServiceStub
-from tests.core.adapters.test_coinbase import NAME, ed25519_key, p256_key
+from tests.core.adapters.coinbase_scene import NAME, ed25519_key, p256_key
 from tests.fake_coinbase import FakeCoinbase
 from tests.fake_coinbase_market import Flaw
 from tests.fake_coingecko import FakeCoinGecko

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import pytest
@@ -29,9 +29,11 @@ from core.adapters.ledger.signals.reads import Signals
 from core.fitted import NOTHING_FITTED
 from core.llm.redaction import spellings
 from core.market import SYMBOLS
+from core.settings.declared import Settings
 from core.settings.sources import load_settings
 from serving.app import build_local_desk
 from serving.product import Product, build_product
+from serving.signals import build_verdicts
 from serving.sources import build_market
 from tests.api.gateways import CLIENT_SECONDS, Running, running_gateway
 from tests.fake_deepseek import KEY, FakeDeepSeek, Slow
@@ -349,3 +351,13 @@ def test_a_server_of_ones_own_costs_nothing_and_decides(world: Build) -> None:
         assert {signal["variant"] for signal in signals} <= {"v7_deepseek_only", "v7_full_math"}
         assert all(not signal["degraded"] and signal["llm"]["cost_usd"] == "0" for signal in signals)
         assert (own.spend()["day_spent_usd"], len(own.server.seen)) == ("0", 3)
+
+
+def test_what_fails_of_that_which_only_compares_is_counted_for_everyone_to_see() -> None:
+    metrics, purse = Metrics(), cast(Any, None)  # Any: nobody asks for the spend here
+    settings = Settings.model_validate({"serving": {"mode": "inprocess"}})
+    verdicts = build_verdicts(settings, lambda: NOTHING_FITTED, purse, None, count_uncompared=metrics.count_uncompared)
+    for _ in range(2):
+        with verdicts.sideline.guard("v6", "BTC-USD"):
+            raise ZeroDivisionError
+    assert b'crpbot_comparisons_failed_total{part="v6"} 2.0' in metrics.render()

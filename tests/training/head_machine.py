@@ -32,6 +32,7 @@ from training.cluster.mail import Boot, State, cluster_key, read_state, write_bo
 
 INSTANCE = "i-0a1b2c3d4e5f60718"
 NO_MACHINES = "You have requested more vCPU capacity than your current vCPU limit of 0 allows"
+NOWHERE = "http://127.0.0.1:9"  # of a test without an AWS of its own: nobody answers there
 PATIENCE_SECONDS = 240.0  # of a busy machine; no test measures with it
 
 JOB = '''"""Does what the job's name says."""
@@ -166,6 +167,7 @@ class HeadMachine:
     def environment(self, root: Path, metadata: FakeMetadata) -> dict[str, str]:
         """What a program of the launch is told on its machine, and how time runs there."""
         return {
+            "AWS_ENDPOINT_URL": NOWHERE,
             **os.environ,
             **self._loopback,
             "PATH": f"{self._programs}:{os.environ['PATH']}",

@@ -20,9 +20,10 @@ from core.features import FEATURES, WARM_UP, compute
 from core.market import COLUMNS, Candles, milliseconds
 from core.models.scaler import fit_scaler
 from tests.documents import code_blocks
+from training import dataset as dataset_module
 from training.dataset import Dataset, build_dataset, gather, join
 from training.label import label
-from training.leak import find_leaks
+from training.leak import can_be_searched, find_leaks
 from training.split import SHARES, candles_needed, draw_borders, reach_of
 
 MINUTE_MS = 60_000
@@ -372,6 +373,28 @@ class TestLeaks:
             return fit_scaler(table).apply(table)
 
         assert {"volume_ma", "atr", "sma_7", "rsi"} <= set(find_leaks(candles, describe))
+
+    @pytest.mark.parametrize("ahead", [1, 15])
+    def test_no_data_set_is_made_of_an_input_that_knows_the_future(
+        self, candles: Candles, monkeypatch: pytest.MonkeyPatch, ahead: int
+    ) -> None:
+        def describe(stretch: Candles) -> np.ndarray:
+            table = compute(stretch)
+            column = table[:, FEATURES.index("rsi")]
+            column[:-ahead] = column[ahead:].copy()
+            return table
+
+        monkeypatch.setattr(dataset_module, "compute", describe)
+        with pytest.raises(CrpbotError, match=r"inputs of BTC-USD change when only later candles do: rsi\. "):
+            build(candles)
+
+    def test_whether_leaks_were_looked_for_is_seen_by_the_rows(self, candles: Candles) -> None:
+        times = candles.open_times[:300]
+        assert can_be_searched(times, MINUTE_MS)
+        assert not can_be_searched(times[:299], MINUTE_MS)
+        holed = np.concatenate([times[:200], times[200:] + MINUTE_MS])
+        assert not can_be_searched(holed, MINUTE_MS)
+        assert can_be_searched(np.concatenate([holed, candles.open_times[1_000:1_300]]), MINUTE_MS)
 
     def test_too_few_candles_to_look_for_leaks_are_refused(self, candles: Candles) -> None:
         with pytest.raises(CrpbotError, match="599 are too few to look for leaks, 600 are needed"):

@@ -117,6 +117,62 @@ def test_coins_of_other_days_are_added_day_by_day() -> None:
     assert both[10 + len(single) - 1] == pytest.approx(single[-1] / 2)
 
 
+def drawn(line: Line) -> list[tuple[float | None, float | None]]:
+    return [(each.low, each.high) for each in (line.accuracy, line.calibration_error, line.won, line.net)]
+
+
+def coins(*each: Scores) -> list[Scores]:
+    return [scores._replace(symbol=f"C{number}-USD") for number, scores in enumerate(each)]
+
+
+@pytest.mark.parametrize("apart", [15, 1])
+def test_ten_coins_that_are_one_have_the_interval_of_one(apart: int) -> None:
+    one = honest(3_000, seed=10, apart=apart)
+    many = measure("it", coins(*[one] * 10), TERMS)
+    single = measured(one)
+    assert drawn(many) == drawn(single)
+    assert (many.accuracy.n, many.won.n) == (30_000, 10 * single.won.n)
+    assert many.drawdown == pytest.approx(single.drawdown)
+    bins = [bins_of(each, TERMS.horizon) for each in ([one], coins(*[one] * 10))]
+    assert [each.n for each in bins[1]] == [each.n for each in bins[0]]
+
+
+def test_coins_that_have_nothing_in_common_tell_more_than_one() -> None:
+    each = [honest(3_000, seed=20 + seed) for seed in range(4)]
+    found, single = measure("it", coins(*each), TERMS), measured(each[0])
+    for name in ("accuracy", "won", "net"):
+        many, one = getattr(found, name), getattr(single, name)
+        assert many.high - many.low == pytest.approx((one.high - one.low) / 2.0, rel=0.25), name
+
+
+def test_where_a_coin_is_missing_the_others_weigh_as_much_as_they_are() -> None:
+    one = honest(3_000, seed=30)
+    short = Scores(*(one.symbol, *(column[:1_000] for column in one[1:])))
+    found = measure("it", coins(one, short), TERMS)
+    rate = float(np.mean((one.probability >= 0.5) == one.up))
+    half = float(np.mean((short.probability >= 0.5) == short.up))
+    assert found.accuracy.value == pytest.approx((3.0 * rate + half) / 4.0)
+    assert found.accuracy.low < found.accuracy.value < found.accuracy.high  # type: ignore[operator]
+    width = found.accuracy.high - found.accuracy.low  # type: ignore[operator]
+    single = measured(one).accuracy
+    assert width > 0.95 * (single.high - single.low)  # type: ignore[operator]
+
+
+def test_errors_of_two_coins_do_not_make_up_for_each_other() -> None:
+    rng = np.random.default_rng(11)
+    said = rng.uniform(0.2, 0.8, 4_000)
+    high, low = (scores_of(said, rng.random(4_000) < said + shift, apart=15) for shift in (0.15, -0.15))
+    error = measure("it", coins(high, low), TERMS).calibration_error
+    assert error.value == pytest.approx(0.15, abs=0.03)
+    assert error.n == 4_000
+
+
+def test_who_is_always_right_on_ten_alike_coins_was_right_as_often_as_on_one() -> None:
+    up = np.random.default_rng(12).random(1_000) < 0.5
+    one = scores_of(np.where(up, 0.9, 0.1), up, apart=15)
+    assert measure("it", coins(*[one] * 10), TERMS).won.low == measured(one).won.low
+
+
 def test_a_drawdown_is_measured_from_the_peak() -> None:
     assert drawdown_of(np.array([0.1, -0.5, 0.2])) == pytest.approx(0.5)
     assert drawdown_of(np.array([-0.1])) == pytest.approx(0.1)

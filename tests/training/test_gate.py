@@ -17,10 +17,11 @@ from core.performance.better import trades_for_rate
 from core.performance.bootstrap import rate_interval
 from core.risk.pack import find_pack
 from tests.training.gate_cases import AT, TERMS, judge_scores, plant_scores, ruling_on
+from training.account import open_account
 from training.gate import Candidate, judge, record
 from training.gate_losses import keeps_limits
 from training.gate_terms import ONE_SIDE
-from training.scores import MINUTE, take
+from training.scores import MINUTE, take, trade
 from training.trial_register import TrialRegister
 
 SKILLED = plant_scores(1)
@@ -206,6 +207,11 @@ def test_a_champion_on_other_candles_leaves_it_open(tmp_path: Path) -> None:
     assert judge_scores(tmp_path, SKILLED, champion=(champion,)).verdict is Verdict.INSUFFICIENT
     elsewhere = SKILLED._replace(open_times=SKILLED.open_times + MINUTE)
     assert judge_scores(tmp_path, SKILLED, champion=(elsewhere,)).verdict is Verdict.INSUFFICIENT
+    silent = judge_scores(tmp_path, SKILLED, champion=(take(SKILLED, np.arange(0)),))
+    assert silent.verdict is Verdict.INSUFFICIENT
+    said = ruling_on(silent, RuleName.CHAMPION).sentence
+    assert "both spoke of 0 of the same candles that share no future" in said
+    assert "2,000 are needed" in said
 
 
 def test_every_symbol_must_pass(tmp_path: Path) -> None:
@@ -214,6 +220,46 @@ def test_every_symbol_must_pass(tmp_path: Path) -> None:
     assert (found.verdict, found.symbol, len(found.rulings)) == (Verdict.PASS, "BTC-USD,ETH-USD", 2 * len(RuleName))
     bad = plant_scores(1, symbol="SOL-USD", edge=0.0)
     assert judge_scores(tmp_path / "other", SKILLED, bad).verdict is Verdict.FAIL
+
+
+ACCOUNT = (RuleName.DRAWDOWN, RuleName.DRAWDOWN_RANGE, RuleName.LOSS_LIMITS)
+COINS = ("BTC-USD", "ETH-USD", "SOL-USD")
+
+
+def test_coins_that_fall_together_break_the_limits_that_coins_apart_keep(tmp_path: Path) -> None:
+    """With the same stake of the account, and coins that each by itself are as good."""
+    terms = TERMS._replace(stake=1.5)
+    alone = judge_scores(tmp_path / "alone", SKILLED, terms=terms)
+    alike = judge_scores(tmp_path / "alike", *(SKILLED._replace(symbol=coin) for coin in COINS), terms=terms)
+    free = [plant_scores(1 + place, symbol=coin) for place, coin in enumerate(COINS)]
+    apart = judge_scores(tmp_path / "apart", *free, terms=terms)
+    assert (alone.verdict, alike.verdict, apart.verdict) == (Verdict.FAIL, Verdict.FAIL, Verdict.PASS)
+    for rule in ACCOUNT:
+        single, together, mixed = (
+            {each.value for each in found.rulings if each.rule is rule} for found in (alone, alike, apart)
+        )
+        assert len(together) == len(mixed) == 1, "one account, however many coins"
+        assert together.pop() == pytest.approx(single.pop(), rel=0.1)
+    (limits,) = {each.sentence for each in apart.rulings if each.rule is RuleName.LOSS_LIMITS}
+    assert "of one account with all 3 coins, 50.0 % of it in each trade," in limits
+
+
+def test_a_coin_that_ruins_the_account_fails_it_for_every_coin(tmp_path: Path) -> None:
+    losing = plant_scores(1, symbol="SOL-USD", edge=-1.0, move=0.02)
+    found = judge_scores(tmp_path, SKILLED, losing, terms=TERMS._replace(stake=1.0))
+    failed = {each.rule for each in found.rulings if each.symbol == SKILLED.symbol and each.outcome is Outcome.FAIL}
+    assert failed == set(ACCOUNT)
+
+
+def test_what_ends_at_the_same_instant_is_one_step_of_the_account() -> None:
+    other = SKILLED._replace(symbol="ETH-USD")
+    trades = [trade(each, threshold=0.65, round_trip=0.001, horizon=15) for each in (SKILLED, other)]
+    one = open_account([SKILLED], trades[:1], 0.25)
+    both = open_account([SKILLED, other], trades, 0.25)
+    np.testing.assert_array_equal(one.returns, 0.25 * trades[0].net)
+    np.testing.assert_array_equal(both.left, one.left)
+    np.testing.assert_allclose(both.returns, one.returns, rtol=1e-12)
+    assert (one.share, both.share, both.trades) == (0.25, 0.125, 2 * one.trades)
 
 
 def test_predictions_each_minute_are_not_counted_fifteen_times(tmp_path: Path) -> None:

@@ -165,6 +165,15 @@ def test_another_training_under_the_same_name_is_refused(tmp_path: Path) -> None
         lstm.train(replace(QUICK, epochs=1, batch=64), DATASET, root=tmp_path, name="mine")
 
 
+def test_a_run_that_one_worker_began_is_not_begun_again_by_two(tmp_path: Path) -> None:
+    run = lstm.train(replace(QUICK, epochs=1), DATASET, root=tmp_path)
+    words = f"run {run.manifest.run} was begun by one worker, .*: go on without --workers and --address, or move"
+    for where in (Where(workers=2), Where(address="ray://127.0.0.1:1")):
+        with pytest.raises(CrpbotError, match=words):
+            lstm.train(replace(QUICK, epochs=1), DATASET, root=tmp_path, where=where)
+    assert lstm.train(replace(QUICK, epochs=1), DATASET, root=tmp_path).manifest.sha256 == run.manifest.sha256
+
+
 def test_a_run_that_still_goes_on_is_not_begun_a_second_time(tmp_path: Path) -> None:
     job = name_job(Kind.LSTM, QUICK, DATASET, root=tmp_path)
 

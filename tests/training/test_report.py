@@ -14,8 +14,9 @@ import pytest
 from core.models.judgement import Outcome, RuleName, Ruling, Verdict
 from tests.core.model_cases import make_model
 from tests.training.gate_cases import TERMS, judge_scores, plant_scores, ruling_on
-from training.evaluate import Reached, bins_of, measure, trades_of
+from training.evaluate import bins_of, measure, trades_of
 from training.gate_terms import Terms
+from training.reached import Reached
 from training.report import HEADINGS, INVENTED, Sheet, draw, tell, tell_facts, write_page
 from training.report_pictures import (
     NAMES,

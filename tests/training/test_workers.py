@@ -94,6 +94,8 @@ def test_two_workers_have_the_loss_curve_of_one_even_if_one_of_them_is_killed(tm
     assert heard, "progress comes back from the workers"
     assert all(isinstance(each, Progress) and each.total == heard[0].total for each in heard)
     assert children() == before, "nothing of the cluster stays behind"
+    with pytest.raises(CrpbotError, match=r"was begun by a group of workers, .*: go on with the --workers or"):
+        lstm.train(QUICK, DATASET, root=tmp_path / "two")
 
 
 def test_two_workers_teach_an_agent_and_their_run_goes_on_under_its_name(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@
 # CRPBOT_LIFETIME_MINUTES, CRPBOT_GPU.
 set -euo pipefail
 
-# 1. The dead-man, before anything that can fail. The system itself keeps it, so it needs none of our programs, no
-#    network and no bucket; the machine's shutdown behaviour is terminate, so it ends the costs too.
+# 1. The dead-man, before anything that can fail. The system itself keeps it, so from here on it needs none of our
+#    programs, no network and no bucket; the machine's shutdown behaviour is terminate, so it ends the costs too.
 minutes=0
 whole='^[1-9][0-9]{0,11}$'
 if [[ ${CRPBOT_ENDS_AT:-} =~ $whole && ${CRPBOT_LIFETIME_MINUTES:-} =~ $whole ]]; then

@@ -6,11 +6,12 @@ A bucket that was there before and is not ours is left as it is.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, Final
 
 from core.bucket_address import Place, read_place
 from core.errors import Code, CrpbotError
-from training.cluster.cloud import Cloud
+from training.cluster.cloud import Answer, Cloud
 from training.cluster.cloud_errors import DENIED, NOT_PREPARED
 
 TLS_RULE: Final = "CrpbotOnlyByTLS"  # also the sign by which a bucket of our making is known
@@ -19,7 +20,7 @@ KEEP_DAYS: Final = 30
 KEEP_PIECES_DAYS: Final = 7  # of uploads that broke off
 FIRST_REGION: Final = "us-east-1"  # the one that a bucket's constraint may not name
 
-Policy = dict[str, Any]  # Any: a policy's JSON
+Policy = dict[str, Any]  # Any: JSON of a policy, or of one of its statements
 
 
 def read_bucket(url: str) -> Place:
@@ -77,55 +78,78 @@ def make_bucket(cloud: Cloud, bucket: str, prefix: str) -> bool:
         place = {} if cloud.region == FIRST_REGION else {"LocationConstraint": cloud.region}
         where = {"CreateBucketConfiguration": place} if place else {}
         cloud.ask("s3", "create_bucket", Bucket=bucket, **where)
-    if is_new or bucket == _default_bucket(cloud) or _is_ours(cloud, bucket):
-        _close_bucket(cloud, bucket, prefix)
+    policy = {} if is_new else _read_bucket_policy(cloud, bucket)
+    if is_new or bucket == _default_bucket(cloud) or any(_is_tls_rule(each) for each in _statements(policy)):
+        _close_bucket(cloud, bucket, policy)
+        _let_expire(cloud, bucket, f"{prefix}/" if prefix else "")
     else:
         _check_private(cloud, bucket)
     return is_new
 
 
-def _close_bucket(cloud: Cloud, bucket: str, prefix: str) -> None:
-    """Private, encrypted, by TLS alone, and what is worth nothing any more goes by itself."""
-    cloud.ask("s3", "put_bucket_policy", Bucket=bucket, Policy=json.dumps(_only_by_tls(bucket)))
+def _close_bucket(cloud: Cloud, bucket: str, policy: Policy) -> None:
+    """Private, encrypted, by TLS alone; what its owner has written in its policy beside ours stays."""
+    own = [each for each in _statements(policy) if not _is_tls_rule(each)]
+    text = json.dumps({"Version": "2012-10-17", **policy, "Statement": [*own, _only_by_tls(bucket)]})
+    cloud.ask("s3", "put_bucket_policy", Bucket=bucket, Policy=text)
     closed = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
     cloud.ask("s3", "put_public_access_block", Bucket=bucket, PublicAccessBlockConfiguration=closed)
     rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": True}]
     cloud.ask("s3", "put_bucket_encryption", Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
-    below = f"{prefix}/" if prefix else ""
-    expiring = [
-        {
-            "ID": f"crpbot-{name}",
-            "Status": "Enabled",
-            "Filter": {"Prefix": f"{below}{name}/"},
-            "Expiration": {"Days": KEEP_DAYS},
-        }
-        for name in ("runs", "clusters")
+
+
+def _let_expire(cloud: Cloud, bucket: str, below: str) -> None:
+    """What is worth nothing any more goes by itself. Rules of other prefixes and of the owner's own stay.
+
+    Code and candles stay: S3 counts from their sending, and a job of today may have found those of a month ago.
+    """
+    pieces = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": KEEP_PIECES_DAYS}}
+    expires = {"Expiration": {"Days": KEEP_DAYS}}
+    wanted: dict[str, Answer] = {f"{below}runs/": expires, f"{below}clusters/": expires, below: pieces}
+    ours = [
+        {"ID": f"crpbot {prefix}", "Status": "Enabled", "Filter": {"Prefix": prefix}, **what}
+        for prefix, what in wanted.items()
     ]
-    pieces = {
-        "ID": "crpbot-pieces",
-        "Status": "Enabled",
-        "Filter": {"Prefix": below},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": KEEP_PIECES_DAYS},
-    }
-    lifecycle = {"Rules": [*expiring, pieces]}
+    kept = [each for each in _expiry_rules(cloud, bucket) if not _is_expiry_of(each, wanted)]
+    lifecycle = {"Rules": [*kept, *ours]}
     cloud.ask("s3", "put_bucket_lifecycle_configuration", Bucket=bucket, LifecycleConfiguration=lifecycle)
+
+
+def _is_expiry_of(rule: Answer, prefixes: Collection[str]) -> bool:
+    """Whether a rule is ours, of an earlier preparation of the same prefix."""
+    is_ours = str(rule.get("ID", "")).startswith("crpbot")  # S3 may leave an empty prefix out of its answer
+    return is_ours and rule.get("Filter", {}).get("Prefix", "") in prefixes
+
+
+def _expiry_rules(cloud: Cloud, bucket: str) -> list[Answer]:
+    try:
+        return list(cloud.ask("s3", "get_bucket_lifecycle_configuration", Bucket=bucket)["Rules"])
+    except CrpbotError as error:
+        if error.reason != NOT_PREPARED:
+            raise
+        return []
 
 
 def _only_by_tls(bucket: str) -> Policy:
     name = f"arn:aws:s3:::{bucket}"
     return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": TLS_RULE,
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [name, f"{name}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
+        "Sid": TLS_RULE,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [name, f"{name}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
+
+
+def _is_tls_rule(statement: Policy) -> bool:
+    return statement.get("Sid") == TLS_RULE
+
+
+def _statements(policy: Policy) -> list[Policy]:
+    """AWS takes a single one without its list."""
+    found = policy.get("Statement", [])
+    return [found] if isinstance(found, dict) else list(found)
 
 
 def _check_private(cloud: Cloud, bucket: str) -> None:
@@ -146,13 +170,14 @@ def _check_private(cloud: Cloud, bucket: str) -> None:
         )
 
 
-def _is_ours(cloud: Cloud, bucket: str) -> bool:
+def _read_bucket_policy(cloud: Cloud, bucket: str) -> Policy:
     try:
-        return TLS_RULE in cloud.ask("s3", "get_bucket_policy", Bucket=bucket)["Policy"]
+        found: Policy = json.loads(cloud.ask("s3", "get_bucket_policy", Bucket=bucket)["Policy"])
     except CrpbotError as error:
         if error.reason != NOT_PREPARED:
             raise
-        return False
+        return {}
+    return found
 
 
 def _default_bucket(cloud: Cloud) -> str:

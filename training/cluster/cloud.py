@@ -32,8 +32,12 @@ class Cloud:
         self._clients: dict[str, Any] = {}  # Any: botocore makes its clients' classes when it runs
 
     def in_region(self, region: str) -> Cloud:
-        """The same account elsewhere."""
-        return self if region == self.region else Cloud(region, look_seconds=self._look_seconds)
+        """The same account elsewhere, by the same sign-in: who is asked for a code there is asked once."""
+        if region == self.region:
+            return self
+        other = Cloud(region, look_seconds=self._look_seconds)
+        other._session = self._session
+        return other
 
     def wait(self) -> None:
         """Until another look may show something else."""

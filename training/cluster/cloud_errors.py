@@ -21,7 +21,9 @@ IS_THERE: Final = "IS_THERE"
 PROFILE_NOT_SEEN: Final = "PROFILE_NOT_SEEN"
 DENIED: Final = "ACCESS_DENIED"
 NO_SUCH_GROUP: Final = "NO_SUCH_GROUP"
-UNREACHED: Final = frozenset({"AWS_UNREACHABLE", "AWS_FAILED", "TOO_MANY_REQUESTS"})  # an earlier try may be done
+THROTTLED: Final = "TOO_MANY_REQUESTS"
+UNREACHABLE: Final = "AWS_UNREACHABLE"
+UNREACHED: Final = frozenset({UNREACHABLE, "AWS_FAILED", THROTTLED})  # an earlier try may be done
 
 # access keys, session tokens and encoded refusals: long runs without a space
 _KEY = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[0-9A-Z]{8,}|[A-Za-z0-9/+=_-]{60,}")
@@ -54,7 +56,8 @@ _WRONG_KEYS = Said(
 _DENIED = Said(
     Code.PERMISSION_DENIED,
     DENIED,
-    "{call}: these credentials may not do {action}; remedy: give them the rights in " + POLICY_FILE,
+    "{call}: these credentials may not do {action}; remedy: give them the rights in "
+    f"{POLICY_FILE}, and for crpbot cluster prepare those in prepare-policy.json beside it",
 )
 _NO_CAPACITY = Said(
     Code.UNAVAILABLE,
@@ -77,7 +80,7 @@ _NO_IMAGE = Said(
 )
 _THROTTLED = Said(
     Code.RESOURCE_EXHAUSTED,
-    "TOO_MANY_REQUESTS",
+    THROTTLED,
     "{call}: AWS takes no more requests from this account for the moment, after several tries; remedy: wait a minute "
     "and run it again",
 )
@@ -134,7 +137,10 @@ SAID: Final[Mapping[str, Said]] = {
     ),
     **dict.fromkeys(("InvalidInstanceID.NotFound", "InvalidVolume.NotFound", "VolumeInUse"), _GONE),
     **dict.fromkeys(
-        ("NoSuchBucket", "404", "NoSuchEntity", "NoSuchBucketPolicy", "NoSuchPublicAccessBlockConfiguration"),
+        (
+            *("NoSuchBucket", "404", "NoSuchEntity", "NoSuchBucketPolicy", "NoSuchPublicAccessBlockConfiguration"),
+            "NoSuchLifecycleConfiguration",
+        ),
         _NOT_PREPARED,
     ),
     "EntityAlreadyExists": Said(Code.ALREADY_EXISTS, IS_THERE, "{call}: it exists already; remedy: none needed"),
@@ -247,4 +253,4 @@ def _unreached(error: Exception, call: str) -> CrpbotError:
         f"{call}: AWS cannot be reached ({type(error).__name__}), after several tries; remedy: check the network, a "
         "proxy (HTTPS_PROXY) and AWS_ENDPOINT_URL, then run it again"
     )
-    return CrpbotError(Code.UNAVAILABLE, words, reason="AWS_UNREACHABLE")
+    return CrpbotError(Code.UNAVAILABLE, words, reason=UNREACHABLE)

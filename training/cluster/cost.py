@@ -1,8 +1,10 @@
 """What a training on AWS will cost, and the most that it can, before anything is begun.
 
     a stage's hours   = (boot, where machines must start) + rounds x windows x epochs / rate / 3600
-    rounds            = units / machines, rounded up; machines = the fewer of units and max_workers
-    worker hours      = units x windows x epochs / rate / 3600 + machines started x (boot + idle timeout)
+    side by side      = the fewer of units and (machines with a GPU that there may be) / workers, rounded down
+    rounds            = units / side by side, rounded up
+    machines          = side by side x workers: those that share one training
+    worker hours      = units x workers x windows x epochs / rate / 3600 + machines started x (boot + idle timeout)
     head hours        = head's boot + the stages' hours + the ending
     expected dollars  = hours x (head, or a spot worker) + disk GB x hours x price + machine hours x address
                         + head's boot x its surplus: it computes beyond its CPU credits while it installs, then waits
@@ -32,15 +34,19 @@ SECONDS: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A stage of a job: so many units side by side, each learning so many windows (PPO: candles) so often."""
+    """A stage of a job: so many units side by side, each learning so many windows (PPO: candles) so often.
+
+    `workers`: machines that share one unit. Nobody measured what that gains on AWS, so no time is counted for it.
+    """
 
     kind: Kind
     units: int
     windows: int
     epochs: int
+    workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("units", "windows", "epochs"):
+        for name in ("units", "windows", "epochs", "workers"):
             if getattr(self, name) < 1:
                 raise invalid(name, f"{getattr(self, name)} is no training; remedy: name 1 or more", reason="LOAD")
 
@@ -83,8 +89,13 @@ def estimate(
     rates: Mapping[Kind, float] | None = None,
     prices: Prices | None = None,
 ) -> Estimate:
-    """The table of a job of these stages. `rates`: windows a second of your own, in place of the assumed ones."""
+    """The table of a job of these stages. `rates`: windows a second of your own, in place of the assumed ones.
+
+    INVALID_ARGUMENT where a training is to be shared by more machines than the cluster may have.
+    """
     prices = prices or read_prices(cluster.region)
+    for load in loads:
+        _check_workers(cluster, load)
     most_hours = lifetime_hours(cluster, limits, prices=prices)
     rate = highest_rate(cluster, prices=prices)
     worker = first_worker(cluster)
@@ -113,7 +124,7 @@ def estimate(
         highest_rate=rate,
         most_hours=most_hours,
         most_dollars=most_hours * rate,
-        assumptions=_assumptions(prices, worker, speeds, own),
+        assumptions=_assumptions(prices, worker, speeds, own, most_workers=max(each.workers for each in loads)),
     )
 
 
@@ -131,6 +142,12 @@ def lifetime_hours(cluster: Cluster, limits: Limits, *, prices: Prices | None = 
     return min(limits.hours, limits.dollars / highest_rate(cluster, prices=prices))
 
 
+def training_machines(cluster: Cluster) -> int:
+    """How many machines with a GPU may run at once; of a cluster without GPUs, how many workers."""
+    with_gpu = sum(each.most for each in cluster.workers if each.gpus)
+    return min(cluster.most_workers, with_gpu or cluster.most_workers)
+
+
 def first_worker(cluster: Cluster) -> Machine:
     """The type that is asked for first."""
     return max(cluster.workers, key=lambda each: each.priority)
@@ -142,14 +159,25 @@ def _work(cluster: Cluster, prices: Prices, loads: Sequence[Load], speeds: Mappi
     stage_hours = worker_hours = 0.0
     alive = 0  # machines that worked last in the stage before: the next stage has them at once
     for load in loads:
-        machines = min(load.units, cluster.most_workers)
-        rounds = math.ceil(load.units / machines)
+        side_by_side = min(load.units, training_machines(cluster) // load.workers)
+        rounds = math.ceil(load.units / side_by_side)
         unit_hours = load.windows * load.epochs / speeds[load.kind] / SECONDS
-        started = max(0, machines - alive)
+        started = max(0, side_by_side * load.workers - alive)
         stage_hours += (boot if started else 0.0) + rounds * unit_hours
-        worker_hours += load.units * unit_hours + started * (boot + idle)
-        alive = load.units - (rounds - 1) * machines
+        worker_hours += load.units * load.workers * unit_hours + started * (boot + idle)
+        alive = (load.units - (rounds - 1) * side_by_side) * load.workers
     return stage_hours, worker_hours
+
+
+def _check_workers(cluster: Cluster, load: Load) -> None:
+    most = training_machines(cluster)
+    if load.workers > most:
+        detail = (
+            f"{load.workers} machines to share one training are more than the {most} with a GPU that cluster "
+            f"{cluster.name} may have; remedy: --workers {most} or fewer, or a larger max_workers in ray_cluster.yaml "
+            "and a quota for it"
+        )
+        raise invalid("workers", detail, reason="TOO_MANY_WORKERS")
 
 
 def _at_most(machine: Machine, prices: Prices) -> float:
@@ -174,8 +202,9 @@ def _checked(rates: Mapping[Kind, float]) -> Mapping[Kind, float]:
 
 
 def _assumptions(
-    prices: Prices, worker: Machine, speeds: Mapping[Kind, float], own: Mapping[Kind, float]
+    prices: Prices, worker: Machine, speeds: Mapping[Kind, float], own: Mapping[Kind, float], *, most_workers: int
 ) -> tuple[str, ...]:
+    shared = f"assumed: {most_workers} machines that share a training learn no faster than one: nobody measured it"
     learned = ", ".join(
         f"{kind} {speed:,.0f} windows a second ({'given' if kind in own else 'assumed'})"
         for kind, speed in speeds.items()
@@ -186,4 +215,5 @@ def _assumptions(
         f"assumed: a head boots in {prices.head_boot_minutes:g} minutes, a worker in {prices.worker_boot_minutes:g}, "
         f"the end takes {prices.ending_minutes:g}; no machine is taken away under way",
         "assumed: the head computes beyond its CPU credits while it boots, with all its vCPUs, and no longer",
+        *([shared] if most_workers > 1 else []),
     )

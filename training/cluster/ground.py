@@ -7,37 +7,34 @@ from typing import Final
 
 from core.errors import Code, CrpbotError
 from training.cluster.boot import Ground
-from training.cluster.bucket import has_bucket, read_bucket
+from training.cluster.bucket import default_url, has_bucket, read_bucket
+from training.cluster.closed_group import check_closed, find_group, group_name
 from training.cluster.cloud import Cloud
 from training.cluster.cloud_errors import NOT_PREPARED
+from training.cluster.rights import has_rights, rights_of
 from training.cluster.terms import Cluster, Machine
 
 BY_PARAMETER: Final = "resolve:ssm:"  # EC2's own spelling; resolved by us, so that it is known which image it was
 
 
 def read_ground(cluster: Cluster, cloud: Cloud, url: str) -> Ground:
-    """Everything resolved to ids; FAILED_PRECONDITION with its remedy where something is not there."""
+    """Everything resolved to ids; FAILED_PRECONDITION with its remedy where something is not there, or not as `prepare`
+    makes it for this very place."""
     network = find_network(cloud)
     group = find_group(cluster, cloud, network)
-    missing = [*_missing(cluster, cloud, url), *(() if group else (f"security group {group_name(cluster)}",))]
+    missing = [*_missing(cluster, cloud, url)]
+    if group is None or not group.ways_in:
+        missing.append(f"{'way between members of ' if group else ''}security group {group_name(cluster)}")
     if missing or group is None:
+        bucket = "" if read_bucket(url).url == default_url(cloud) else f" --bucket {url}"
         raise CrpbotError(
             Code.FAILED_PRECONDITION,
             f"account {cloud.account} is not prepared for {cluster.name} in {cloud.region}: "
-            f"no {', no '.join(missing)}; remedy: run crpbot cluster prepare once",
+            f"no {', no '.join(missing)}; remedy: run crpbot cluster prepare{bucket} once",
             reason=NOT_PREPARED,
         )
-    return Ground(_subnets(cluster, cloud, network), group, _images(cluster, cloud))
-
-
-def profiles_of(cluster: Cluster) -> dict[str, str]:
-    """Node type -> the instance profile that the file gives it."""
-    types = cluster.content["available_node_types"]
-    return {each.name: types[each.name]["node_config"]["IamInstanceProfile"]["Name"] for each in _machines(cluster)}
-
-
-def group_name(cluster: Cluster) -> str:
-    return str(cluster.content["provider"]["security_group"]["GroupName"])
+    check_closed(cluster, group)
+    return Ground(_subnets(cluster, cloud, network), group.id, _images(cluster, cloud))
 
 
 def find_network(cloud: Cloud) -> str:
@@ -53,13 +50,6 @@ def find_network(cloud: Cloud) -> str:
     return str(found[0]["VpcId"])
 
 
-def find_group(cluster: Cluster, cloud: Cloud, network: str) -> str | None:
-    """The id of the cluster's security group."""
-    filters = [{"Name": "group-name", "Values": [group_name(cluster)]}, {"Name": "vpc-id", "Values": [network]}]
-    found = cloud.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
-    return str(found[0]["GroupId"]) if found else None
-
-
 def _machines(cluster: Cluster) -> tuple[Machine, ...]:
     return (cluster.head, *cluster.workers)
 
@@ -68,13 +58,18 @@ def _missing(cluster: Cluster, cloud: Cloud, url: str) -> Iterator[str]:
     bucket = read_bucket(url)[0]
     if not has_bucket(cloud, bucket):
         yield f"bucket {bucket}"
-    for name in dict.fromkeys(profiles_of(cluster).values()):
+    for name, policy in rights_of(cluster, cloud, url).items():
         try:
-            cloud.ask("iam", "get_instance_profile", InstanceProfileName=name)
+            profile = cloud.ask("iam", "get_instance_profile", InstanceProfileName=name)["InstanceProfile"]
         except CrpbotError as error:
             if error.reason != NOT_PREPARED:
                 raise
             yield f"instance profile {name}"
+            continue
+        if not profile["Roles"]:
+            yield f"role in instance profile {name}"
+        elif not has_rights(cluster, cloud, name, policy):
+            yield f"role {name} with just the rights that this version has for {url}"
 
 
 def _subnets(cluster: Cluster, cloud: Cloud, network: str) -> tuple[str, ...]:

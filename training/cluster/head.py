@@ -20,6 +20,8 @@ from typing import Final
 
 from core.adapters.files.places import open_files
 from core.errors import CrpbotError
+from training.cluster.cloud import Cloud
+from training.cluster.crew import end_crew
 from training.cluster.fallback import lowered, reordered, tell
 from training.cluster.head_mail import HeadMail, Sight
 from training.cluster.inbox import JobsApi
@@ -45,6 +47,7 @@ class Head:
         self._address = f"{host}:{ports.gcs}"
         self._jobs = JobsApi(ports.dashboard, self._ray.token_file)
         self._gcs = Gcs(self._address, self._ray.token_file)
+        self._cloud = Cloud(launch.boot.region)
         self._mail = HeadMail(launch.files, launch.boot, self._jobs, self._ray.logs, patience=pace.start)
         self._scaling = launch.folder / "scaling.json"  # what Ray reads at each of its looks
         self._sight: Sight | None = None
@@ -159,13 +162,15 @@ class Head:
             said = words
 
     def _end_machine(self, why: str) -> None:
-        """Says why, if the bucket can be reached, and ends the machine; where that fails, again at the next look."""
+        """Says why, ends the other machines, as far as bucket and AWS can be reached, and then this one in any case;
+        where that fails, again at the next look."""
         if not self._mail.ending:
             LOG.warning("the machine ends: %s", why)
             self._mail.ending = why
-        last = threading.Thread(target=self._say_last, name="last words", daemon=True)
-        last.start()
-        last.join(self._pace.last_words)
+        for step, seconds in ((self._say_last, self._pace.last_words), (self._end_others, self._pace.others)):
+            last = threading.Thread(target=step, name=step.__name__, daemon=True)
+            last.start()
+            last.join(seconds)
         end_machine()
 
     def _say_last(self) -> None:
@@ -175,6 +180,14 @@ class Head:
             files.remove(cluster_key(boot.cluster, boot.launch, "token"))
         except CrpbotError as error:
             LOG.warning("the bucket does not know why: %s", error)
+
+    def _end_others(self) -> None:
+        """Ray first: its autoscaler would begin other machines in the place of those that end."""
+        self._ray.stop()
+        try:
+            end_crew(self._cloud, self._launch.boot.launch, own=self._instance)
+        except CrpbotError as error:
+            LOG.warning("the other machines are left to their own limits: %s", error)
 
     def _read_watch(self) -> Watch:
         """How far a life of this program that crashed had counted: else crashes would keep the machine alive."""

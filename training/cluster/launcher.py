@@ -22,14 +22,14 @@ from training.cluster.bundle import code_key, pack_code
 from training.cluster.cloud import Cloud
 from training.cluster.cloud_errors import NO_CAPACITY, PROFILE_NOT_SEEN, UNREACHED
 from training.cluster.cost import lifetime_hours
-from training.cluster.ending import Left, Tell, end, end_launch
+from training.cluster.ending import Left, Tell, end, end_boot, end_launch
 from training.cluster.ground import read_ground
 from training.cluster.mail import Boot, cluster_key, write_boot
 from training.cluster.post import ends_by_itself, utc
 from training.cluster.preparation import prepare
 from training.cluster.ready import wait_ready
-from training.cluster.regions import REGIONS_FILE, note_region
-from training.cluster.sight import Instance, Sight, Volume, find_instances, look
+from training.cluster.regions import REGIONS_FILE, known_regions, note_region
+from training.cluster.sight import Instance, Sight, Volume, find_instances, look, other_places
 from training.cluster.terms import Cluster, Limits
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Volume",
     "default_url",
     "end",
+    "end_boot",
     "launch",
     "look",
     "prepare",
@@ -67,7 +68,7 @@ def launch(
     ground = read_ground(cluster, cloud, files.url)
     for name, image in ground.images.items():
         tell(f"image of {name}: {image}")
-    _refuse_second(cluster, cloud)
+    _refuse_second(cluster, cloud, tell, regions)
     code, sha = packed or pack_code()
     if not files.stamps(code_key(sha)):
         files.write(code_key(sha), code)
@@ -102,8 +103,14 @@ def _new_boot(cluster: Cluster, limits: Limits, url: str, code: str, now: float)
     )
 
 
-def _refuse_second(cluster: Cluster, cloud: Cloud) -> None:
-    up = [each for each in find_instances(cloud, CLUSTER_TAG, cluster.name) if each.is_up]
+def _refuse_second(cluster: Cluster, cloud: Cloud, tell: Tell, regions: Path) -> None:
+    """Wherever the first one is: both would answer to one name."""
+    places = [cloud.in_region(region) for region in known_regions(cluster.name, cloud.region, regions)]
+    unseen: list[str] = []
+    places += other_places(cluster, cloud, unseen, regions=regions)
+    for words in unseen:
+        tell(words)
+    up = [each for place in places for each in find_instances(place, CLUSTER_TAG, cluster.name) if each.is_up]
     if up:
         first = up[0]
         raise CrpbotError(

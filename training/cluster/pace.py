@@ -14,6 +14,7 @@ class Pace(NamedTuple):
     join: float = 900.0  # a worker waits for its head, whose program writes its address before Ray asks for a worker
     lost: float = 180.0  # a head that cannot be reached: a network that fails comes back sooner, or not
     last_words: float = 10.0  # for the bucket, before the machine ends
+    others: float = 60.0  # for Ray and the other machines, before the head ends: some calls of a second, and Ray's end
 
 
 def read_pace(environment: Mapping[str, str]) -> Pace:

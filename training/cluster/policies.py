@@ -1,5 +1,7 @@
 """What the machines of a training cluster may do in an AWS account, and what its launcher must: `deploy/aws/*.json`.
 
+What only `prepare` needs, once, is a policy of its own: whoever may write a role's rights can give himself any.
+
 The files have names in the place of what differs between accounts: ${BUCKET}, ${PREFIX} (with its slash at the end),
 ${FOLDERS} (the prefix's own folders), ${ACCOUNT}, ${REGION}, ${CLUSTER}.
 """
@@ -15,7 +17,7 @@ from typing import Any, Final
 from core.errors import Code, CrpbotError, invalid
 
 FOLDER: Final = Path(__file__).parents[2] / "deploy" / "aws"
-POLICIES: Final = ("head-policy", "worker-policy", "launcher-policy", "trust-ec2")
+POLICIES: Final = ("head-policy", "worker-policy", "launcher-policy", "prepare-policy", "trust-ec2")
 # What a fact may be: nothing that could become another statement, or a star.
 FACTS: Final = {
     "bucket": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),

@@ -27,6 +27,7 @@ from training.cluster.mail import (
     read_state,
 )
 from training.cluster.order import JobOrder, write_order
+from training.cluster.patience import OUTAGE_SECONDS, Outage, may_pass, persist
 
 # A head writes every few seconds. One that was silent for so long has no way to the bucket, or is no more.
 SILENT_SECONDS: Final = 180.0
@@ -35,15 +36,14 @@ STAMP_SECONDS: Final = 1.0  # a bucket tells when a letter was written in whole 
 # A bucket asks to be looked at twice a minute; whoever waits with machines that cost looks more often, which is a cent
 # or two an hour.
 LOOK_SECONDS: Final = 5.0
-PATIENCE_SECONDS: Final = 600.0  # a router that restarts takes less; the cluster works on meanwhile, and ends itself
-NOBODY_ANSWERS: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 
 
 class Time(NamedTuple):
-    """A clock: seconds since 1970, and how one waits."""
+    """A clock: seconds since 1970, how one waits, and seconds that are not counted while the laptop sleeps."""
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    awake: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,25 @@ class News(NamedTuple):
     trouble: str = ""
 
 
-def submit(files: Files, boot: Boot, order: JobOrder, *, clock: Time = Time()) -> None:  # noqa: B008  # has no state
-    """Gives the job to the cluster. The same job twice is ALREADY_EXISTS, unless it ended without its models."""
-    name = cluster_key(boot.cluster, boot.launch, f"inbox/{order.id}")
-    files.write(job_key(order.id, "order.json"), write_order(order).encode())
+def submit(
+    files: Files,
+    boot: Boot,
+    order: JobOrder,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    clock: Time = Time(),  # noqa: B008  # has no state
+) -> None:
+    """Gives the job to the cluster. The same job twice is ALREADY_EXISTS, unless it ended without its models.
+
+    A connection that is lost is waited for; `tell` hears of it.
+    """
     letter = json.dumps({"job": order.id, "at": clock.now()}).encode()  # another one each time: it is a new try
-    if files.create(name, letter):
-        return
-    job = read_job(files, boot, order.id)
-    if not job.may_be_given_again:
-        raise _twice(boot, job)
-    files.remove(cluster_key(boot.cluster, boot.launch, f"stop/{order.id}"))
-    files.write(name, letter)
+    persist(
+        lambda: _give(files, boot, order, letter),
+        Outage(now=clock.awake),
+        lambda why: tell(f"the job is not given yet, trying again: {why}"),
+        lambda: clock.sleep(min(files.look_seconds, LOOK_SECONDS)),
+    )
 
 
 def stop(files: Files, boot: Boot, job: str) -> None:
@@ -154,18 +161,17 @@ def follow(
     does not leave the job alone; ABORTED where the cluster ended before the job.
     """
     last: News | None = None
-    seen = Job(job, None)
-    heard_at = clock.now()
+    seen, outage = Job(job, None), Outage(now=clock.awake)
     while True:
         try:
             seen = read_job(files, boot, job, with_log=with_log)
-            heard_at = clock.now()
             is_over = seen.sealed or (seen.state is not None and seen.state.is_over)
-            trouble = "" if is_over else _silence(seen, boot, is_up, now=heard_at)
+            trouble = "" if is_over else _silence(seen, boot, is_up, now=clock.now())
+            outage.end()
         except CrpbotError as error:
-            if error.code not in NOBODY_ANSWERS:
+            if not may_pass(error):
                 raise
-            if clock.now() - heard_at > PATIENCE_SECONDS:
+            if not outage.is_borne(error):
                 raise _lost(boot, job, error, when_lost) from error
             is_over, trouble = False, f"no connection, trying again: {error.detail}"
         news = News(seen, trouble)
@@ -190,6 +196,18 @@ def utc(seconds: float) -> str:
     '1970-01-01 00:00 UTC'
     """
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _give(files: Files, boot: Boot, order: JobOrder, letter: bytes) -> None:
+    name = cluster_key(boot.cluster, boot.launch, f"inbox/{order.id}")
+    files.write(job_key(order.id, "order.json"), write_order(order).encode())
+    if files.create(name, letter) or files.read(name, most=MOST_TEXT_BYTES) == letter:  # it came, its answer did not
+        return
+    job = read_job(files, boot, order.id)
+    if not job.may_be_given_again:
+        raise _twice(boot, job)
+    files.remove(cluster_key(boot.cluster, boot.launch, f"stop/{order.id}"))
+    files.write(name, letter)
 
 
 def _state_of(job: str, state: State | None, given: float | None) -> JobState | None:
@@ -235,7 +253,7 @@ def _twice(boot: Boot, job: Job) -> CrpbotError:
 
 
 def _lost(boot: Boot, job: str, error: CrpbotError, then: str) -> CrpbotError:
-    lost = f"no connection to the bucket for {PATIENCE_SECONDS / 60.0:g} minutes ({error.detail})"
+    lost = f"no connection to the bucket for {OUTAGE_SECONDS / 60.0:g} minutes ({error.detail})"
     alone = f"job {job} goes on without this machine, and {ends_by_itself(boot)}"
     remedy = "remedy: once connected, run the same command again: it finds the job"
     return CrpbotError(Code.UNAVAILABLE, f"{lost}; {then or f'{alone}; {remedy}'}", reason="CONNECTION_LOST")

@@ -7,18 +7,19 @@ Run twice it makes nothing twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
-from core.errors import Code, CrpbotError
+from core.errors import CrpbotError
 from training.cluster.boot import CLUSTER_TAG
 from training.cluster.bucket import make_bucket, read_bucket
+from training.cluster.closed_group import check_closed, find_group, group_name, wait_for_group
 from training.cluster.cloud import Cloud
-from training.cluster.cloud_errors import IS_THERE, NO_SUCH_GROUP, NOT_PREPARED
-from training.cluster.ground import find_group, find_network, group_name, profiles_of
+from training.cluster.cloud_errors import IS_THERE, NOT_PREPARED
+from training.cluster.ground import find_network
 from training.cluster.policies import read_policy
+from training.cluster.rights import policy_name, rights_of
 from training.cluster.terms import Cluster
 
-GROUP_TRIES: Final = 5  # looks
 SPOT: Final = "spot.amazonaws.com"
 
 Tell = Callable[[str], None]
@@ -27,42 +28,33 @@ Tell = Callable[[str], None]
 def prepare(cluster: Cluster, cloud: Cloud, url: str, tell: Tell) -> tuple[str, ...]:
     """Makes what is missing; what it made, in words."""
     cloud.check_region()
-    bucket, prefix = read_bucket(url)
+    read_bucket(url)  # refused before the account is asked
     tell(f"account {cloud.account}, region {cloud.region}")
     made = []
-    for what, is_new in _all(cluster, cloud, bucket, prefix):
+    for what, is_new in _all(cluster, cloud, url):
         tell(f"{'made' if is_new else 'was there'}: {what}")
         if is_new:
             made.append(what)
     return tuple(made)
 
 
-def _all(cluster: Cluster, cloud: Cloud, bucket: str, prefix: str) -> Iterator[tuple[str, bool]]:
+def _all(cluster: Cluster, cloud: Cloud, url: str) -> Iterator[tuple[str, bool]]:
+    bucket, prefix = read_bucket(url)
     yield f"bucket {bucket}", make_bucket(cloud, bucket, prefix)
-    profiles = profiles_of(cluster)
-    facts = {
-        "bucket": bucket,
-        "prefix": prefix,
-        "account": cloud.account,
-        "region": cloud.region,
-        "cluster": cluster.name,
-    }
-    head = profiles.pop(cluster.head.name)
-    for name, kind in {**dict.fromkeys(profiles.values(), "worker"), head: "head"}.items():
-        policy = read_policy(f"{kind}-policy", **facts)
-        yield f"role {name}", _make_role(cloud, name, f"{cluster.name}-{cloud.region}", policy)
+    for name, policy in rights_of(cluster, cloud, url).items():
+        yield f"role {name}", _make_role(cloud, name, policy_name(cluster, cloud), policy)
         yield f"instance profile {name}", _make_profile(cloud, name)
     if any(each.is_spot for each in cluster.workers):
         yield "EC2's own role for spot machines", _make_spot_role(cloud)
     yield f"security group {group_name(cluster)}", _make_group(cluster, cloud)
 
 
-def _make_role(cloud: Cloud, name: str, policy_name: str, policy: str) -> bool:
+def _make_role(cloud: Cloud, name: str, own: str, policy: str) -> bool:
     """Its rights are written anew each time: those of another cluster or region stand beside them."""
     is_new = not _is_there(cloud, "iam", "get_role", RoleName=name)
     if is_new:
         cloud.ask("iam", "create_role", RoleName=name, AssumeRolePolicyDocument=read_policy("trust-ec2"))
-    cloud.ask("iam", "put_role_policy", RoleName=name, PolicyName=policy_name, PolicyDocument=policy)
+    cloud.ask("iam", "put_role_policy", RoleName=name, PolicyName=own, PolicyDocument=policy)
     return is_new
 
 
@@ -99,41 +91,12 @@ def _make_group(cluster: Cluster, cloud: Cloud) -> bool:
         answer = cloud.ask(
             "ec2", "create_security_group", GroupName=name, Description=words, VpcId=network, TagSpecifications=tags
         )
-        group = str(answer["GroupId"])
-    ways = _ways_in(cloud, group)
-    inside = [way for way in ways if _is_inside(way, group)]
-    if foreign := [way for way in ways if way not in inside]:
-        ports = ", ".join(str(way.get("FromPort", "all")) for way in foreign)
-        raise CrpbotError(
-            Code.FAILED_PRECONDITION,
-            f"security group {name} ({group}) lets others in (port {ports}); remedy: remove these rules, or give the "
-            "cluster another provider.security_group.GroupName in ray_cluster.yaml",
-            reason="GROUP_IS_OPEN",
-        )
-    if not inside:
-        among = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
-        cloud.ask("ec2", "authorize_security_group_ingress", GroupId=group, IpPermissions=among)
+        group = wait_for_group(cloud, str(answer["GroupId"]))
+    check_closed(cluster, group)
+    if not group.ways_in:
+        among = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group.id}]}]
+        cloud.ask("ec2", "authorize_security_group_ingress", GroupId=group.id, IpPermissions=among)
     return is_new
-
-
-def _ways_in(cloud: Cloud, group: str) -> list[dict[str, Any]]:  # Any: AWS's description of a rule
-    """Its rules. EC2 shows a group that was just made only after a moment."""
-    tries = 0
-    while True:
-        try:
-            found = cloud.ask("ec2", "describe_security_groups", GroupIds=[group])["SecurityGroups"]
-            return list(found[0]["IpPermissions"])
-        except CrpbotError as error:
-            tries += 1
-            if error.reason != NO_SUCH_GROUP or tries == GROUP_TRIES:
-                raise
-            cloud.wait()
-
-
-def _is_inside(way: dict[str, Any], group: str) -> bool:  # Any: AWS's description of a rule
-    names = {each.get("GroupId") for each in way.get("UserIdGroupPairs", ())}
-    others = [*way.get("IpRanges", ()), *way.get("Ipv6Ranges", ()), *way.get("PrefixListIds", ())]
-    return names == {group} and not others
 
 
 def _is_there(cloud: Cloud, service: str, action: str, **what: object) -> bool:

@@ -55,6 +55,11 @@ class Prices:
         return self.rates[instance_type][kind]
 
 
+def priced_regions() -> tuple[str, ...]:
+    """Where a cluster can be launched at all: nothing is, where its cost cannot be limited."""
+    return tuple(_content()["regions"])
+
+
 def read_prices(region: str) -> Prices:
     """Those of a region; NOT_FOUND where none were noted."""
     found = _content()

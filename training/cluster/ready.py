@@ -12,6 +12,7 @@ from training.cluster.cloud import Cloud
 from training.cluster.cloud_errors import clean
 from training.cluster.ending import CLEAN_LOOKS, UNSURE_LOOKS, Tell
 from training.cluster.mail import MOST_TEXT_BYTES, Boot, State, cluster_key
+from training.cluster.patience import OUTAGE_SECONDS, Outage, persist
 from training.cluster.post import BOOT_SECONDS, read_cluster_state
 from training.cluster.sight import Instance, find_instances
 
@@ -26,18 +27,25 @@ def wait_ready(
     tell: Tell,
     *,
     limit_seconds: float = BOOT_SECONDS,
+    outage_seconds: float = OUTAGE_SECONDS,
 ) -> State:
     """Until the head says that it is ready. UNAVAILABLE where it ended instead; who asked then ends the cluster.
 
-    EC2 shows a new machine only after a while, so one look without it is not its end.
+    EC2 shows a new machine only after a while, so one look without it is not its end. A connection that is lost is
+    waited for.
     """
+
+    def see() -> tuple[State | None, list[Instance]]:
+        state = read_cluster_state(files, boot)
+        heads = [each for each in find_instances(cloud, LAUNCH_TAG, boot.launch) if each.is_head]
+        return state, heads
+
     told, started, empty, looks = "", time.monotonic(), 0, UNSURE_LOOKS
     while True:
-        state = read_cluster_state(files, boot)
+        state, heads = persist(see, Outage(outage_seconds), lambda why: tell(f"trying again: {why}"), cloud.wait)
         if state is not None and state.phase == "ready":
             tell(f"cluster {boot.cluster} is ready after {time.monotonic() - started:.0f} s")
             return state
-        heads = [each for each in find_instances(cloud, LAUNCH_TAG, boot.launch) if each.is_head]
         empty, looks = (0, CLEAN_LOOKS) if heads else (empty + 1, looks)
         is_gone = empty >= looks or (bool(heads) and heads[0].state in ENDING)
         words = "the head is gone" if is_gone else _waits_for(heads, state)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from core.errors import CrpbotError
 from core.files import Files
 from training.cluster.boot import CLUSTER_TAG, LAUNCH_TAG
 from training.cluster.cloud import Answer, Cloud
 from training.cluster.mail import MOST_TEXT_BYTES, Boot, State, cluster_key, read_boot
 from training.cluster.post import newest_launch, read_cluster_state
+from training.cluster.price_list import priced_regions
 from training.cluster.regions import REGIONS_FILE, known_regions
 from training.cluster.terms import Cluster
 
@@ -54,16 +57,35 @@ class Sight(NamedTuple):
     volumes: tuple[Volume, ...]
     boot: Boot | None  # of the launch whose head is up; where none is, of its newest one
     state: State | None  # as that launch's head said last
+    regions: tuple[str, ...]  # where it was looked
+    unseen: tuple[str, ...]  # where it could not be looked, and why
 
 
 def look(cluster: Cluster, cloud: Cloud, files: Files | None, *, regions: Path = REGIONS_FILE) -> Sight:
     """Asks AWS. Without `files` (no bucket yet) nobody knows of launches."""
     places = [cloud.in_region(region) for region in known_regions(cluster.name, cluster.region, regions)]
+    unseen: list[str] = []
+    places += other_places(cluster, cloud, unseen, regions=regions)
     instances = tuple(each for place in places for each in find_instances(place, CLUSTER_TAG, cluster.name))
     volumes = tuple(each for place in places for each in find_volumes(place, CLUSTER_TAG, cluster.name))
     boot = None if files is None else _boot_of(files, cluster.name, instances)
     state = None if files is None or boot is None else read_cluster_state(files, boot)
-    return Sight(instances, volumes, boot, state)
+    return Sight(instances, volumes, boot, state, tuple(each.region for each in places), tuple(unseen))
+
+
+def other_places(cluster: Cluster, cloud: Cloud, unseen: list[str], *, regions: Path = REGIONS_FILE) -> Iterator[Cloud]:
+    """Where another laptop may have launched it: the rest of the regions that have prices.
+
+    One that does not let us look, as where the account has not enabled it, is left out and told in `unseen`.
+    """
+    known = known_regions(cluster.name, cluster.region, regions)
+    for place in (cloud.in_region(region) for region in priced_regions() if region not in known):
+        try:
+            find_instances(place, CLUSTER_TAG, cluster.name)
+        except CrpbotError as error:
+            unseen.append(f"{place.region} was not looked at: {error.detail}")
+        else:
+            yield place
 
 
 def _boot_of(files: Files, cluster: str, instances: tuple[Instance, ...]) -> Boot | None:

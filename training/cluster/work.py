@@ -42,8 +42,8 @@ def train_job(
     """Trains what is not trained yet, stage after stage, and seals the job where nothing is left to be made.
 
     `url` names the place of its candles, checkpoints and models, which all machines reach. `address` is the cluster's,
-    `auto` inside one, None for one of our own on this machine. FAILED_PRECONDITION where no unit can be trained,
-    ABORTED where some failed by accident: the same job again makes those.
+    `auto` inside one, None for one of our own on this machine. FAILED_PRECONDITION where no unit can be trained, or the
+    cluster can never have so many workers; ABORTED where some failed by accident: the same job again makes those.
     """
     from training.runs import Where  # noqa: PLC0415  # they need torch
     from training.workers import connected  # noqa: PLC0415
@@ -54,6 +54,7 @@ def train_job(
     log = Log(order, files, tell)
     cores = len(os.sched_getaffinity(0))
     with connected(Where(cores if address is None else order.workers, address)):
+        check_workers(order, gpus=_most("GPU"), cpus=_most("CPU"), is_ours=DRIVER in _resources())
         board = _on_this_machine(Board)
         missing = [unit for unit in order.units if not is_kept(files, order.id, unit.name)]
         if missing:
@@ -70,6 +71,21 @@ def train_job(
             )
     log.write()
     finish(order, files, log)
+
+
+def check_workers(order: JobOrder, *, gpus: int, cpus: int, is_ours: bool) -> None:
+    """Refuses a job that would wait for ever, and one that a cluster of ours would train beside the GPUs it pays for.
+
+    Elsewhere the processors serve where there are not enough GPUs.
+    """
+    most, what = (gpus, "GPUs") if is_ours and gpus else max((gpus, "GPUs"), (cpus, "processors"))
+    if order.workers > most:
+        raise CrpbotError(
+            Code.FAILED_PRECONDITION,
+            f"job {order.id} is to share each training among {order.workers} workers, the cluster has {most} {what} at "
+            "the most; remedy: no more --workers than that, or a larger cluster",
+            reason="TOO_MANY_WORKERS",
+        )
 
 
 def finish(order: JobOrder, files: Files, log: Log) -> None:

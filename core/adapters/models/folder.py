@@ -15,12 +15,13 @@ a change, because its writer was killed after the pointer, the pointer tells it.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from core.adapters.files.places import files_of
-from core.adapters.models.index import ModelIndex
+from core.adapters.models.index import ModelIndex, Stamps, manifest_name, weights_name
 from core.adapters.models.promotions import PromotionRecord
+from core.adapters.models.reports import GATE, beside, read_report
 from core.errors import Code, CrpbotError
 from core.files import Files
 from core.models.manifest import Manifest
@@ -30,6 +31,7 @@ from core.models.store import (
     Entry,
     Report,
     Slot,
+    Stock,
     candidate_name,
     check_champion,
     check_replacement,
@@ -39,13 +41,11 @@ from core.models.store import (
     slot_of,
     unknown_version,
 )
-from core.models.suitability import MOST_BYTES, check_blob, check_features, check_servable
+from core.models.suitability import MOST_BYTES, check_blob, check_usable
 
 POINTER: Final = "_promoted.pt"
 CANDIDATE: Final = "_candidate.pt"
-GATE: Final = ".gate"
 NO_MODELS: Final = (f"{GATE}.json", "_lines.json")  # ends of names beside the manifests
-MOST_PAGE_BYTES: Final = 50_000_000  # of a report with its pictures
 
 
 class ModelFolder:
@@ -54,6 +54,8 @@ class ModelFolder:
     def __init__(self, place: Path | Files) -> None:
         self._files = files_of(place)
         self._index = ModelIndex(self._files)
+        # weights that were found to be those of their manifest, by name, with the stamps of both
+        self._sound: dict[str, tuple[str, str]] = {}
 
     def save(self, manifest: Manifest, blob: bytes) -> str:
         """Keeps a model and says its version."""
@@ -64,20 +66,29 @@ class ModelFolder:
             if earlier is not None:
                 check_replacement(earlier.read(), manifest)
                 file = earlier.file
-            elif _beside(file, ".json") in self._index.stamps():
-                raise CrpbotError(Code.ALREADY_EXISTS, f"{file} is another model's name already", reason="NAME_TAKEN")
+            elif manifest_name(file) in self._index.stamps():
+                remedy = "run the same command again, or move that model's files away where they are damaged"
+                detail = f"{file} is another model's name already; remedy: {remedy}"
+                raise CrpbotError(Code.ALREADY_EXISTS, detail, reason="NAME_TAKEN")
             self._files.write(file, blob)
-            self._files.write(_beside(file, ".json"), write_manifest(manifest).encode())
+            self._files.write(manifest_name(file), write_manifest(manifest).encode())
         return manifest.version
 
     def entries(self) -> tuple[Entry, ...]:
         """Every model, oldest first; damaged ones, whose age nobody knows, at the end."""
+        return self._entries(self._index.stamps())
+
+    def look(self) -> Stock:
+        """All of it by one look at the place, and at a manifest only when it is new."""
         stamps = self._index.stamps()
-        names = [name for name in stamps if name.endswith(".json") and not name.endswith(NO_MODELS)]
-        found = [self._index.entry(_beside(name, ".pt"), stamps) for name in names]
-        whole = [each for each in found if each.manifest is not None]
-        damaged = [each for each in found if each.manifest is None]
-        return (*sorted(whole, key=lambda each: each.read().created_at), *damaged)
+        return Stock(self._entries(stamps), self._index.links(POINTER, stamps), self._candidates(stamps), stamps)
+
+    def verify(self, entry: Entry, stock: Stock) -> None:
+        """Reads and hashes the weights only when they or their manifest are new."""
+        stamps = stock.stamps.get(entry.file, ""), stock.stamps.get(manifest_name(entry.file), "")
+        if "" in stamps or self._sound.get(entry.file) != stamps:
+            check_blob(entry.read(), self._files.read(entry.file, most=MOST_BYTES))
+            self._sound[entry.file] = stamps
 
     def load(self, version: str) -> tuple[Manifest, bytes]:
         """The manifest and the weights that it vouches for."""
@@ -91,17 +102,18 @@ class ModelFolder:
         """Points at this version in one step, with the report beside it before that."""
         with self._files.alone():
             manifest, _ = self.load(version)
-            check_servable(manifest)
+            check_usable(manifest)
             check_champion(check_report(report, manifest), manifest, self.promoted().get(slot_of(manifest)))
-            file = self._find(version).file
-            self._files.write(_beside(file, f"{GATE}.json"), report.facts.encode())
-            self._files.write(_beside(file, f"{GATE}.html"), report.page.encode())
+            copy = beside(self._find(version).file)
+            self._files.write(f"{copy}.json", report.facts.encode())
+            self._files.write(f"{copy}.html", report.page.encode())
             self._decide(Action.PROMOTE, slot_of(manifest), version)
 
     def restore(self, version: str) -> None:
         """Points back at a version whose report lies beside it."""
         with self._files.alone():
             manifest, _ = self.load(version)
+            check_usable(manifest)
             check_report(self.report(version), manifest)
             self._decide(Action.RESTORE, slot_of(manifest), version)
 
@@ -123,8 +135,7 @@ class ModelFolder:
         """Points at this version as the one on trial."""
         with self._files.alone():
             manifest, _ = self.load(version)
-            check_features(manifest)
-            check_servable(manifest)
+            check_usable(manifest)
             slot = slot_of(manifest)
             current = self.promoted().get(slot)
             if current is not None and _is_version(current, version):
@@ -143,10 +154,7 @@ class ModelFolder:
 
     def candidates(self) -> dict[Slot, Entry]:
         """The models on trial. One that decides by now is none, also where its promotion was killed half-way."""
-        stamps = self._index.stamps()
-        decides = {slot: entry.file for slot, entry in self._index.links(POINTER, stamps).items()}
-        found = self._index.links(CANDIDATE, stamps)
-        return {slot: entry for slot, entry in found.items() if decides.get(slot) != entry.file}
+        return self._candidates(self._index.stamps())
 
     def history(self, slot: Slot) -> tuple[Promotion, ...]:
         """Every change of who decides, as recorded, and the last one by the link where the record lacks it."""
@@ -161,10 +169,19 @@ class ModelFolder:
 
     def report(self, version: str) -> Report:
         """The report that the version was promoted with."""
-        file = self._find(version).file
-        names = (_beside(file, f"{GATE}.{suffix}") for suffix in ("json", "html"))
-        pages = (self._files.read(name, most=MOST_PAGE_BYTES).decode() for name in names)
-        return Report(*pages)
+        return read_report(self._files, beside(self._find(version).file))
+
+    def _entries(self, stamps: Stamps) -> tuple[Entry, ...]:
+        names = [name for name in stamps if name.endswith(".json") and not name.endswith(NO_MODELS)]
+        found = [self._index.entry(weights_name(name), stamps) for name in names]
+        whole = [each for each in found if each.manifest is not None]
+        damaged = [each for each in found if each.manifest is None]
+        return (*sorted(whole, key=lambda each: each.read().created_at), *damaged)
+
+    def _candidates(self, stamps: Stamps) -> dict[Slot, Entry]:
+        decides = {slot: entry.file for slot, entry in self._index.links(POINTER, stamps).items()}
+        found = self._index.links(CANDIDATE, stamps)
+        return {slot: entry for slot, entry in found.items() if decides.get(slot) != entry.file}
 
     def _find(self, version: str) -> Entry:
         entries = self.entries()
@@ -208,11 +225,6 @@ class ModelFolder:
 
 def _is_version(entry: Entry, version: str) -> bool:
     return entry.manifest is not None and entry.manifest.version == version
-
-
-def _beside(file: str, ending: str) -> str:
-    """The name of what lies beside a file of weights."""
-    return str(PurePosixPath(file).with_suffix(ending))
 
 
 def _nobody(slot: Slot, what: str) -> CrpbotError:

@@ -41,7 +41,7 @@ class ModelIndex:
 
     def entry(self, file: str, stamps: Stamps) -> Entry:
         """The manifest of a file of weights, read again only when it is another content than last time."""
-        name = str(PurePosixPath(file).with_suffix(".json"))
+        name = manifest_name(file)
         stamp, known = stamps.get(name), self._known.get(file)
         if known is not None and known[0] == stamp:
             return known[1]
@@ -80,6 +80,16 @@ class ModelIndex:
         if known is None or known[0] != stamp:
             known = self._targets[name] = (stamp, self._files.target(name))
         return known[1]
+
+
+def manifest_name(file: str) -> str:
+    """What the manifest of a file of weights is called."""
+    return str(PurePosixPath(file).with_suffix(".json"))
+
+
+def weights_name(manifest: str) -> str:
+    """What the weights of a file of a manifest are called."""
+    return str(PurePosixPath(manifest).with_suffix(".pt"))
 
 
 def _fault(detail: str) -> CrpbotError:

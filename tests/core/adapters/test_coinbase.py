@@ -3,135 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import logging
-import tracemalloc
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from core.adapters.coinbase.key import CdpKey
 from core.adapters.coinbase.market import SETTLE_MS, CoinbaseMarket
-from core.adapters.coinbase.rest import PAGES_AHEAD
-from core.adapters.exchange_http import Pace, Surroundings
+from core.adapters.exchange_http import Pace
 from core.adapters.grid import closed_candles
 from core.errors import Code, CrpbotError
-from core.gate import RawCandles
-from core.market import INTERVAL_SECONDS, SYMBOLS, Candles
-from core.ports import Told
-from core.risk.account import Quote
-from core.signal import Degradation
-from tests.core.virtual_time import PATIENT, HeldTime, VirtualTime, until
-from tests.fake_coinbase import FakeCoinbase, Reply
-from tests.fake_coinbase_market import MARKETS, Flaw, tell, truth
+from core.market import INTERVAL_SECONDS, SYMBOLS
+from tests.core.adapters.coinbase_scene import (
+    IMPATIENT,
+    MINUTE_MS,
+    NOW_MS,
+    QUICK,
+    SILENT,
+    STEP_MS,
+    Scene,
+    assert_true,
+    opened,
+)
+from tests.core.virtual_time import PATIENT, HeldTime, until
+from tests.fake_coinbase import Reply
+from tests.fake_coinbase_market import MARKETS, Flaw, tell
 from tests.loopback_server import Wire
-
-MINUTE_MS = 60_000
-STEP_MS = 5 * MINUTE_MS
-NOW_MS = 1_760_000_100_000 // STEP_MS * STEP_MS + 60_000  # a minute after a candle of five minutes closed
-QUICK = Pace(requests_per_second=1_000, attempt_seconds=PATIENT, first_wait_seconds=0.01)
-IMPATIENT = replace(QUICK, attempt_seconds=0.15)  # for silence alone: a machine that stands still is silent too
-SILENT = {Wire.HANG, Wire.DRIP}
-NAME = "organizations/1a2b/apiKeys/3c4d"
-
-
-class Scene:
-    """The exchange, the market that asks it, the clock that both see, and another one that waiting moves at once."""
-
-    def __init__(self, exchange: FakeCoinbase) -> None:
-        self.exchange = exchange
-        self.our_ms = NOW_MS
-        self.clock = VirtualTime()
-        self.markets: list[CoinbaseMarket] = []
-        self.told: dict[tuple[str, str], Told | CrpbotError] = {}
-        self.market = self.open()
-
-    def open(
-        self,
-        *,
-        pace: Pace = QUICK,
-        key: CdpKey | None = None,
-        deadline_seconds: float = PATIENT,
-        clock: VirtualTime | None = None,
-    ) -> CoinbaseMarket:
-        clock = clock or self.clock
-        world = Surroundings(now_ms=lambda: self.our_ms, monotonic=clock.monotonic, sleep=clock.sleep)
-        market = CoinbaseMarket(
-            self.exchange.url, key=key, pace=pace, surroundings=world, deadline_seconds=deadline_seconds
-        )
-        self.markets.append(market)
-        return market
-
-    def give_up_after(self, seconds: float) -> None:
-        """How long the market is asked for from now on."""
-        self.market._deadline_seconds = seconds
-
-    def move(self, milliseconds: int) -> None:
-        self.our_ms += milliseconds
-        self.exchange.now_ms += milliseconds
-
-    async def ask(self, symbol: str = "BTC-USD", interval: str = "5m", count: int = 50) -> Candles:
-        (found,) = await self.market.latest_each([symbol], interval, count, now_ms=self.our_ms)
-        self.told[symbol, interval] = found
-        if isinstance(found, CrpbotError):
-            raise found
-        assert found.synthetic is False
-        return found.candles
-
-    async def refusal(self, symbol: str = "BTC-USD", interval: str = "5m", count: int = 50) -> CrpbotError:
-        with pytest.raises(CrpbotError) as caught:
-            await self.ask(symbol, interval, count)
-        return caught.value
-
-    def doubts(self, symbol: str = "BTC-USD", interval: str = "5m") -> tuple[Degradation, ...]:
-        """What was said against the candles that were given last."""
-        told = self.told[symbol, interval]
-        assert isinstance(told, Told)
-        return told.degradations
-
-    def reasons(self, symbol: str = "BTC-USD", interval: str = "5m") -> list[str]:
-        return [each.reason for each in self.doubts(symbol, interval)]
 
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    with FakeCoinbase(now_ms=NOW_MS, public_per_second=1_000, private_per_second=1_000) as exchange:
-        opened = Scene(exchange)
-        yield opened
-        for market in opened.markets:
-            await market.close()
-
-
-def expect(symbol: str, interval: str, count: int, now_ms: int = NOW_MS) -> np.ndarray:
-    """(5, count) what the fake's market did, merged here from its minutes."""
-    starts = closed_candles(interval, count, now_ms - SETTLE_MS)
-    minutes = truth(symbol, np.arange(starts.start, starts.stop, MINUTE_MS)).reshape(5, count, -1)
-    opens, high, low, close, volume = minutes
-    return np.array([opens[:, 0], high.max(1), low.min(1), close[:, -1], volume.sum(1)])
-
-
-def assert_true(candles: Candles, now_ms: int = NOW_MS) -> None:
-    found = np.array([candles.open, candles.high, candles.low, candles.close, candles.volume])
-    np.testing.assert_allclose(found, expect(candles.symbol, candles.interval, len(candles), now_ms), rtol=1e-12)
-
-
-def ed25519_key() -> tuple[CdpKey, ed25519.Ed25519PublicKey, str]:
-    text = base64.b64encode(bytes(range(32))).decode()
-    return CdpKey(NAME, text), ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key(), text
-
-
-def p256_key() -> tuple[CdpKey, ec.EllipticCurvePublicKey, str]:
-    private = ec.generate_private_key(ec.SECP256R1())
-    text = private.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
-    return CdpKey(NAME, text.replace("\n", "\\n")), private.public_key(), text
+    async with opened() as found:
+        yield found
 
 
 class TestCandles:
@@ -527,168 +433,6 @@ class TestFaults:
         assert error.reason in {"TOO_FEW_CANDLES", "STALE_MARKET_DATA"}
 
 
-class TestKeys:
-    @pytest.mark.parametrize("make", [ed25519_key, p256_key])
-    async def test_with_a_key_every_question_carries_a_token_of_its_own(self, scene: Scene, make: Callable) -> None:
-        key, public, _ = make()
-        scene.exchange.keys[NAME] = public
-        scene.market = scene.open(key=key)
-        found = await scene.market.latest(SYMBOLS, "5m", 350, now_ms=NOW_MS)
-        for candles in found:
-            assert_true(candles)
-        asked = scene.exchange.asked("/products")
-        assert not any("/market/" in seen.path for seen in asked)
-        assert len({seen.token for seen in asked}) == len(asked) == 21
-        assert all(seen.token for seen in asked)
-        assert {seen.token for seen in scene.exchange.asked("/time")} == {""}
-        assert list(scene.exchange.refused) == []
-
-    async def test_without_a_key_nothing_is_signed_and_all_paths_are_public(self, scene: Scene) -> None:
-        await scene.ask()
-        assert not any(seen.token for seen in scene.exchange.seen)
-        assert all("/market/" in seen.path for seen in scene.exchange.asked("/products"))
-
-    @pytest.mark.parametrize("skew_ms", [-50_000, 50_000])
-    async def test_tokens_are_made_by_the_exchanges_clock(self, scene: Scene, skew_ms: int) -> None:
-        key, public, _ = ed25519_key()
-        scene.exchange.keys[NAME] = public
-        scene.market = scene.open(key=key)
-        scene.our_ms = NOW_MS + skew_ms
-        await scene.ask()
-        scene.exchange.refused.clear()
-        await scene.ask("ETH-USD")
-        assert list(scene.exchange.refused) == []
-
-    async def test_a_refused_key_is_tried_once_more_with_the_right_time_and_then_given_up(self, scene: Scene) -> None:
-        key, _, _ = ed25519_key()
-        scene.market = scene.open(key=key)
-        error = await scene.refusal()
-        assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "EXCHANGE_REFUSED_KEY")
-        assert "check the API key and this machine's clock" in error.detail
-        assert len(scene.exchange.asked("/candles")) == 2
-
-    @pytest.mark.parametrize("make", [ed25519_key, p256_key])
-    @pytest.mark.parametrize("fault", [Reply.ECHO, Reply.WRONG_SCHEMA, Wire.TRUNCATED, Wire.HANG, None])
-    async def test_nothing_secret_is_shown_anywhere(
-        self, scene: Scene, caplog: pytest.LogCaptureFixture, make: Callable, fault: Reply | Wire | None
-    ) -> None:
-        caplog.set_level(logging.DEBUG)
-        key, public, text = make()
-        scene.exchange.keys[NAME] = public
-        scene.market = scene.open(key=key)
-        await scene.ask("ETH-USD")
-        shown = [repr(scene.market), repr(key), str(vars(scene.market)), str(vars(scene.market.exchange))]
-        if fault:
-            scene.exchange.plan(fault, times=99)
-            scene.give_up_after(0.4 if fault in SILENT else PATIENT)
-            error = await scene.refusal()
-            chain = [error, error.__cause__, error.__context__]
-            shown += [f"{each!r} {each}" for each in chain]
-            assert not any(hasattr(each, "request") for each in chain)
-        else:
-            await scene.ask()
-        shown.append(caplog.text)
-        body = "".join(line for line in text.split("\n") if "PRIVATE KEY" not in line)
-        secrets = [body, body[:40], NAME, *(seen.token for seen in scene.exchange.seen if seen.token)]
-        assert len(secrets) > 4
-        for secret in secrets:
-            assert secret not in "\n".join(shown)
-
-
-async def collect(pages: AsyncIterator[RawCandles]) -> tuple[list[int], np.ndarray, np.ndarray]:
-    sizes, times, closes = [], [], []
-    async for page in pages:
-        sizes.append(len(page.open_times))
-        times.append(page.open_times)
-        closes.append(page.close)
-    return sizes, np.concatenate(times), np.concatenate(closes)
-
-
-class TestHistory:
-    async def test_pages_come_oldest_first_and_are_what_the_market_did(self, scene: Scene) -> None:
-        start = NOW_MS - 1_000 * MINUTE_MS
-        sizes, times, closes = await collect(scene.market.history("btc/usd", "1m", start, NOW_MS))
-        newest = closed_candles("1m", 1, NOW_MS - SETTLE_MS).start
-        expected = np.arange(-(-start // MINUTE_MS) * MINUTE_MS, newest + MINUTE_MS, MINUTE_MS)
-        np.testing.assert_array_equal(times, expected)
-        np.testing.assert_allclose(closes, truth("BTC-USD", expected)[3])
-        assert sizes == [300, 300, 300, len(expected) - 900]
-
-    async def test_a_span_may_begin_and_end_anywhere(self, scene: Scene) -> None:
-        start = NOW_MS // MINUTE_MS * MINUTE_MS - 500 * MINUTE_MS
-        _, times, _ = await collect(scene.market.history("BTC-USD", "1m", start + 1, start + 10 * MINUTE_MS + 1))
-        assert [(int(at) - start) // MINUTE_MS for at in times] == list(range(1, 11))
-
-    async def test_holes_stay_and_an_empty_page_is_a_page(self, scene: Scene) -> None:
-        start = NOW_MS // MINUTE_MS * MINUTE_MS - 900 * MINUTE_MS
-        holes = {start + minute * MINUTE_MS for minute in (5, *range(300, 600))}
-        scene.exchange.holes["BTC-USD"] = holes
-        sizes, times, _ = await collect(scene.market.history("BTC-USD", "1m", start, start + 900 * MINUTE_MS))
-        assert sizes == [299, 0, 299]  # the newest minute has not settled
-        assert not set(times.tolist()) & holes
-
-    async def test_a_row_that_two_pages_tell_comes_once(self, scene: Scene) -> None:
-        scene.exchange.plan(Flaw.BOUNDARY, times=99)
-        start = NOW_MS - 900 * MINUTE_MS
-        _, times, _ = await collect(scene.market.history("BTC-USD", "1m", start, NOW_MS))
-        assert (np.diff(times) == MINUTE_MS).all()
-
-    async def test_rows_are_raw_so_that_the_gate_finds_what_is_wrong_with_them(self, scene: Scene) -> None:
-        scene.exchange.plan(Flaw.NAN)
-        start = NOW_MS - 100 * MINUTE_MS
-        _, _, closes = await collect(scene.market.history("BTC-USD", "1m", start, NOW_MS))
-        assert np.isnan(closes).sum() == 1
-
-    async def test_nothing_is_asked_for_an_empty_span_or_the_future(self, scene: Scene) -> None:
-        for start, end in ((NOW_MS, NOW_MS - 1), (NOW_MS + 10**9, NOW_MS + 10**10)):
-            assert [page async for page in scene.market.history("BTC-USD", "1m", start, end)] == []
-        assert scene.exchange.asked() == []
-
-    async def test_an_interval_that_the_exchange_lacks_is_refused_with_the_one_to_fetch(self, scene: Scene) -> None:
-        with pytest.raises(CrpbotError, match="no 4h candles; fetch 2h instead"):
-            await anext(scene.market.history("BTC-USD", "4h", 0, NOW_MS))
-
-    async def test_a_fault_that_stays_ends_it_with_symbol_span_and_remedy(self, scene: Scene) -> None:
-        scene.exchange.plan(Reply.STATUS, 500, times=99)
-        with pytest.raises(CrpbotError) as caught:
-            await collect(scene.market.history("BTC-USD", "1m", NOW_MS - 1_000 * MINUTE_MS, NOW_MS))
-        assert "BTC-USD 1m candles from 2025-10-08T" in caught.value.detail
-        assert "ask again" in caught.value.detail
-
-    async def test_who_stops_reading_stops_the_asking(self, scene: Scene) -> None:
-        async with aclosing(scene.market.history("BTC-USD", "1m", NOW_MS - 100_000 * MINUTE_MS, NOW_MS)) as pages:
-            await anext(pages)
-        await asyncio.sleep(0.05)
-        assert len(scene.exchange.asked()) <= 5
-
-    async def test_the_rate_allowed_is_used_and_not_passed(self, scene: Scene) -> None:
-        scene.market = scene.open(pace=Pace(requests_per_second=10, attempt_seconds=PATIENT))
-        await collect(scene.market.history("BTC-USD", "1m", NOW_MS - 28 * 300 * MINUTE_MS, NOW_MS))
-        assert len(scene.exchange.seen) == 30  # clock and products among them
-        assert sum(scene.clock.slept) == pytest.approx(2.0)  # ten at once, ten each second
-
-    async def test_slow_answers_do_not_lower_the_rate(self, scene: Scene) -> None:
-        scene.exchange.plan(Wire.HANG, times=99)
-        reading = asyncio.create_task(
-            collect(scene.market.history("BTC-USD", "1m", NOW_MS - 9_000 * MINUTE_MS, NOW_MS))
-        )
-        await until(lambda: len(scene.exchange.asked()) == PAGES_AHEAD)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-
-    async def test_memory_does_not_grow_with_the_span(self, scene: Scene) -> None:
-        async def peak(pages: int) -> int:
-            tracemalloc.start()
-            async for _ in scene.market.history("BTC-USD", "1m", NOW_MS - pages * 300 * MINUTE_MS, NOW_MS):
-                scene.exchange.seen.clear()
-            _, most = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-            return most
-
-        await peak(5)
-        assert await peak(30) - await peak(6) < 24 * 300 * 6 * 8  # less than the rows alone would take
-
-
 class TestReadiness:
     @pytest.fixture(autouse=True)
     def patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -727,77 +471,6 @@ class TestReadiness:
         scene.our_ms = NOW_MS
         scene.clock.now += 31.0
         assert await scene.market.problem() is None
-
-
-class TestQuotes:
-    async def test_every_symbol_has_its_best_offers(self, scene: Scene) -> None:
-        found = await scene.market.quotes(SYMBOLS, now_ms=NOW_MS)
-        assert [quote.symbol for quote in found] == list(SYMBOLS)
-        for quote in found:
-            assert isinstance(quote, Quote)
-            assert quote.at_ms == NOW_MS
-            assert quote.ask - quote.bid == Decimal(1).scaleb(-MARKETS[quote.symbol][1])
-            close = truth(quote.symbol, np.array([NOW_MS // MINUTE_MS * MINUTE_MS]))[3][0]
-            assert float(quote.bid) == pytest.approx(close)
-
-    @pytest.mark.parametrize(
-        ("fault", "detail", "reason"),
-        [
-            (Reply.STATUS, "404", "EXCHANGE_NOT_FOUND"),
-            (Reply.STATUS, "503", "EXCHANGE_UNAVAILABLE"),
-            (Reply.RATE_LIMITED, "30", "EXCHANGE_RATE_LIMITED"),
-            (Reply.WRONG_SCHEMA, "", "EXCHANGE_BROKEN_ANSWER"),
-            (Wire.TRUNCATED_JSON, "", "EXCHANGE_BROKEN_ANSWER"),
-        ],
-    )
-    async def test_one_symbol_that_fails_does_not_take_the_others_with_it(
-        self, scene: Scene, fault: Reply | Wire, detail: str, reason: str
-    ) -> None:
-        scene.exchange.plan(fault, detail, part="LTC-USD/ticker", times=99)
-        scene.market = scene.open(pace=replace(QUICK, attempts=2))
-        failures = await scene.market.quotes(["LTC-USD"], now_ms=NOW_MS)
-        assert [each.reason for each in failures if isinstance(each, CrpbotError)] == [reason]
-        if detail != "30":  # a wait that the exchange asks for holds for everybody
-            found = await scene.market.quotes(SYMBOLS, now_ms=NOW_MS)
-            assert [isinstance(each, Quote) for each in found] == [symbol != "LTC-USD" for symbol in SYMBOLS]
-
-    async def test_a_silent_exchange_is_an_error_for_each_symbol_within_the_deadline(self, scene: Scene) -> None:
-        scene.exchange.plan(Wire.HANG, part="/ticker", times=99)
-        scene.market = scene.open(pace=IMPATIENT, deadline_seconds=0.4)
-        async with asyncio.timeout(PATIENT):  # silence lasts for ever
-            found = await scene.market.quotes(SYMBOLS[:3], now_ms=NOW_MS)
-        assert {each.reason for each in found if isinstance(each, CrpbotError)} == {"EXCHANGE_TIMEOUT"}
-        assert len(found) == 3
-
-    async def test_offers_that_cannot_be_relied_on_are_refused_by_name(self, scene: Scene) -> None:
-        scene.exchange.one_sided = {"ADA-USD"}
-        scene.exchange.halted = {"XRP-USD"}
-        trade = {"price": "10", "time": "2025-10-09T08:00:00Z"}
-        old = json.dumps({"trades": [trade], "best_bid": "9", "best_ask": "11"})
-        fresh = {**trade, "time": datetime.fromtimestamp(NOW_MS / 1_000, UTC).isoformat()}
-        crossed = json.dumps({"trades": [fresh], "best_bid": "12", "best_ask": "11"})
-        scene.exchange.plan(Reply.BODY, old, part="LINK-USD/ticker")
-        scene.exchange.plan(Reply.BODY, crossed, part="ETH-USD/ticker")
-        asked = ["ADA-USD", "XRP-USD", "LINK-USD", "ETH-USD", "BTC-USD"]
-        *errors, good = await scene.market.quotes(asked, now_ms=NOW_MS)
-        reasons = [each.reason for each in errors if isinstance(each, CrpbotError)]
-        assert reasons == ["NO_OFFERS", "TRADING_HALTED", "STALE_QUOTE", "CROSSED_OFFERS"]
-        assert all(symbol in error.detail for symbol, error in zip(asked, errors, strict=False))
-        assert isinstance(good, Quote)
-
-    async def test_quotes_keep_the_allowed_rate_and_are_signed_with_a_key(self, scene: Scene) -> None:
-        key, public, _ = ed25519_key()
-        scene.exchange.keys[NAME] = public
-        scene.market = scene.open(key=key, pace=Pace(requests_per_second=6, attempt_seconds=PATIENT))
-        found = await scene.market.quotes(SYMBOLS, now_ms=NOW_MS)
-        assert sum(scene.clock.slept) == pytest.approx(1.0)  # twelve requests, six a second
-        assert all(isinstance(each, Quote) for each in found)
-        assert all(seen.token for seen in scene.exchange.asked("/ticker"))
-
-    async def test_a_clock_that_is_far_off_refuses_every_quote(self, scene: Scene) -> None:
-        scene.our_ms = NOW_MS + 61_000
-        with pytest.raises(CrpbotError, match="set the clock"):
-            await scene.market.quotes(SYMBOLS, now_ms=scene.our_ms)
 
 
 class TestWhatElseCanBeAsked:

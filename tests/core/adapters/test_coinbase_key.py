@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import subprocess
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from core.adapters.coinbase.key import CdpKey
 from core.errors import Code, CrpbotError
-from tests.fake_coinbase import verify
+from core.market import SYMBOLS
+from tests.core.adapters.coinbase_scene import (
+    NAME,
+    NOW_MS,
+    SILENT,
+    Scene,
+    assert_true,
+    ed25519_key,
+    opened,
+    p256_key,
+)
+from tests.core.virtual_time import PATIENT
+from tests.fake_coinbase import Reply, verify
+from tests.loopback_server import Wire
 
-NAME = "organizations/1a2b/apiKeys/3c4d"
 URI = "GET api.coinbase.com/api/v3/brokerage/products"
 
 
@@ -25,6 +39,12 @@ def unpad(text: str) -> bytes:
 
 def pem_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, form: PrivateFormat) -> str:
     return key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with opened() as found:
+        yield found
 
 
 class TestPublishedVectors:
@@ -131,3 +151,71 @@ class TestReadingKeys:
         public = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key()
         verify(public, "EdDSA", b"text", key.sign(b"text"))
         assert public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+class TestKeys:
+    @pytest.mark.parametrize("make", [ed25519_key, p256_key])
+    async def test_with_a_key_every_question_carries_a_token_of_its_own(self, scene: Scene, make: Callable) -> None:
+        key, public, _ = make()
+        scene.exchange.keys[NAME] = public
+        scene.market = scene.open(key=key)
+        found = await scene.market.latest(SYMBOLS, "5m", 350, now_ms=NOW_MS)
+        for candles in found:
+            assert_true(candles)
+        asked = scene.exchange.asked("/products")
+        assert not any("/market/" in seen.path for seen in asked)
+        assert len({seen.token for seen in asked}) == len(asked) == 21
+        assert all(seen.token for seen in asked)
+        assert {seen.token for seen in scene.exchange.asked("/time")} == {""}
+        assert list(scene.exchange.refused) == []
+
+    async def test_without_a_key_nothing_is_signed_and_all_paths_are_public(self, scene: Scene) -> None:
+        await scene.ask()
+        assert not any(seen.token for seen in scene.exchange.seen)
+        assert all("/market/" in seen.path for seen in scene.exchange.asked("/products"))
+
+    @pytest.mark.parametrize("skew_ms", [-50_000, 50_000])
+    async def test_tokens_are_made_by_the_exchanges_clock(self, scene: Scene, skew_ms: int) -> None:
+        key, public, _ = ed25519_key()
+        scene.exchange.keys[NAME] = public
+        scene.market = scene.open(key=key)
+        scene.our_ms = NOW_MS + skew_ms
+        await scene.ask()
+        scene.exchange.refused.clear()
+        await scene.ask("ETH-USD")
+        assert list(scene.exchange.refused) == []
+
+    async def test_a_refused_key_is_tried_once_more_with_the_right_time_and_then_given_up(self, scene: Scene) -> None:
+        key, _, _ = ed25519_key()
+        scene.market = scene.open(key=key)
+        error = await scene.refusal()
+        assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "EXCHANGE_REFUSED_KEY")
+        assert "check the API key and this machine's clock" in error.detail
+        assert len(scene.exchange.asked("/candles")) == 2
+
+    @pytest.mark.parametrize("make", [ed25519_key, p256_key])
+    @pytest.mark.parametrize("fault", [Reply.ECHO, Reply.WRONG_SCHEMA, Wire.TRUNCATED, Wire.HANG, None])
+    async def test_nothing_secret_is_shown_anywhere(
+        self, scene: Scene, caplog: pytest.LogCaptureFixture, make: Callable, fault: Reply | Wire | None
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        key, public, text = make()
+        scene.exchange.keys[NAME] = public
+        scene.market = scene.open(key=key)
+        await scene.ask("ETH-USD")
+        shown = [repr(scene.market), repr(key), str(vars(scene.market)), str(vars(scene.market.exchange))]
+        if fault:
+            scene.exchange.plan(fault, times=99)
+            scene.give_up_after(0.4 if fault in SILENT else PATIENT)
+            error = await scene.refusal()
+            chain = [error, error.__cause__, error.__context__]
+            shown += [f"{each!r} {each}" for each in chain]
+            assert not any(hasattr(each, "request") for each in chain)
+        else:
+            await scene.ask()
+        shown.append(caplog.text)
+        body = "".join(line for line in text.split("\n") if "PRIVATE KEY" not in line)
+        secrets = [body, body[:40], NAME, *(seen.token for seen in scene.exchange.seen if seen.token)]
+        assert len(secrets) > 4
+        for secret in secrets:
+            assert secret not in "\n".join(shown)

@@ -99,8 +99,8 @@ def test_promotion_points_at_the_new_and_keeps_the_report_beside_it(store: Model
 
 
 def test_a_model_that_was_not_compared_with_the_one_that_decides_is_refused(store: ModelFolder) -> None:
-    words = f"by now {OLD.version} decides, and it was judged against none; remedy: crpbot evaluate"
-    with pytest.raises(CrpbotError, match=words):
+    words = f"by now {OLD.version} decides, and it was judged against none"
+    with pytest.raises(CrpbotError, match=f"{words}; remedy: crpbot evaluate --model {NEW.version}"):
         store.promote(NEW.version, passing(NEW))
     store.promote(OLD.version, passing(OLD))
     store.demote(BTC)
@@ -208,8 +208,20 @@ def test_saving_again_refreshes_what_is_only_recorded(store: ModelFolder) -> Non
 
 def test_the_same_weights_with_another_scaler_are_refused(store: ModelFolder) -> None:
     other = replace(OLD, scaler=Scaler(np.zeros(31), np.ones(31)))
-    with pytest.raises(CrpbotError, match=f"{OLD.version} is kept with another scaler, calibration or market"):
+    with pytest.raises(CrpbotError, match=f"{OLD.version} is kept with another scaler; remedy: train with another"):
         store.save(other, OLD_BLOB)
+    assert write_manifest(store.load(OLD.version)[0]) == write_manifest(OLD)
+
+
+def test_the_same_weights_with_other_last_digits_are_named_as_that(store: ModelFolder) -> None:
+    assert OLD.platt is not None
+    other = replace(OLD, platt=OLD.platt._replace(slope=OLD.platt.slope * (1 + 1e-9)))
+    with pytest.raises(CrpbotError) as caught:
+        store.save(other, OLD_BLOB)
+    assert caught.value.reason == "VERSION_TAKEN"
+    words = "another platt, made of the same weights: another number of threads"
+    assert f"{OLD.version} is kept with {words}" in caught.value.detail
+    assert f"`crpbot evaluate --model {OLD.version}` judges the one that is kept" in caught.value.detail
     assert write_manifest(store.load(OLD.version)[0]) == write_manifest(OLD)
 
 
@@ -217,7 +229,7 @@ def test_two_models_of_one_second_do_not_replace_each_other(files: Files) -> Non
     store = ModelFolder(files)
     first, second = (make_model(Kind.TRANSFORMER, seed) for seed in (1, 2))
     store.save(*first)
-    with pytest.raises(CrpbotError, match=r"transformer_multi_v20260106T000000Z\.pt is another model's name already"):
+    with pytest.raises(CrpbotError, match=r"v20260106T000000Z\.pt is another model's name already; remedy: run"):
         store.save(*second)
     assert store.load(first[0].version)[1] == first[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,19 +198,22 @@ def test_only_a_whole_model_of_these_inputs_that_does_not_decide_is_put_on_trial
     assert store.candidates() == {}
 
 
-@pytest.mark.parametrize("entries", UNSERVABLE)
-def test_a_model_that_no_question_here_suits_neither_decides_nor_goes_on_trial(
+@pytest.mark.parametrize("entries", [*UNSERVABLE, {"fingerprint": "0" * 64}])
+def test_a_model_that_every_server_refuses_neither_decides_nor_comes_back_nor_goes_on_trial(
     store: ModelFolder, entries: dict[str, Any]
 ) -> None:
     store.demote(BTC)
     other, blob = make_model(seed=4, created_at=AT + 20 * DAY, **entries)
     store.save(other, blob)
-    minutes = other.horizon * interval_seconds(other.interval) // 60
-    with pytest.raises(CrpbotError, match="cannot be asked here"):
-        store.promote(other.version, passing(other, horizon_minutes=minutes))
-    with pytest.raises(CrpbotError, match="cannot be asked here"):
-        store.nominate(other.version)
-    assert (store.promoted(), store.candidates()) == ({}, {})
+    report = passing(other, horizon_minutes=other.horizon * interval_seconds(other.interval) // 60)
+    for ending, text in (("json", report.facts), ("html", report.page)):  # it decided, before an update of this program
+        store._files.write(f"lstm_BTC-USD_{other.interval}_{other.sha256[:8]}.gate.{ending}", text.encode())
+    before = told(store)
+    words = f"^the model {other.version} (cannot be asked here|learned from other formulas).*; remedy: crpbot train"
+    for act in (partial(store.promote, report=report), store.restore, store.nominate):
+        with pytest.raises(CrpbotError, match=words):
+            act(other.version)
+    assert (store.promoted(), store.candidates(), told(store)) == ({}, {}, before)
 
 
 def test_a_damaged_candidate_is_a_fault_and_hides_nothing(store: ModelFolder) -> None:

@@ -182,6 +182,28 @@ def test_a_vote_is_twice_the_chance_less_one_and_its_words_say_what_the_model_sa
     assert math.fsum(vote.pull for vote in found.votes) == pytest.approx(math.log(0.735 / 0.265), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("said", "intercept", "words"),
+    [
+        (0.48, 0.5, "60% for a rise within 15 minutes, calibrated from 48%. LSTM 48% up"),
+        (0.48, -0.5, "64% for a fall within 15 minutes, calibrated from 52%. LSTM 48% up"),
+        (0.48, 0.0, "52% for a fall within 15 minutes. LSTM 48% up"),
+    ],
+)
+def test_where_a_calibrated_chance_reads_otherwise_than_the_mean_the_reasoning_names_both(
+    said: float, intercept: float, words: str
+) -> None:
+    found = decide_ensemble(an_ensemble_case(an_outlook(said, said, said, line=Line(KINDS, 1.0, intercept))))
+    assert found.reasoning.startswith(words)
+    assert math.fsum(vote.pull for vote in found.votes) == pytest.approx(math.log(said / (1 - said)), abs=1e-5)
+
+
+def test_a_mean_that_is_worth_nothing_says_what_it_was() -> None:
+    found = decide_ensemble(an_ensemble_case(an_outlook(0.6, 0.6, 0.6, line=Line(KINDS, 0.0, 0.0))))
+    told = "The models see a rise and a fall within 15 minutes as equally likely, calibrated from 60% for a rise."
+    assert found.reasoning.startswith(told)
+
+
 @given(cases)
 def test_every_outcome_follows_from_the_chance(case: EnsembleCase) -> None:
     found = decide_ensemble(case)

@@ -19,17 +19,24 @@ from core.deciding.weights import (
     choose_rule,
     fit_weights,
     gather,
-    learn_weights,
+    look_back,
     regress,
     sample,
 )
 from core.errors import CrpbotError
-from core.fitted import Shelf, Wanted
+from core.fitted import Fit, Shelf, Wanted
 from core.fitting import HISTORY_CANDLES
 from core.market import Candles, milliseconds
 from tests.fakes import walk_candles
 
 DAY_MS = 86_400_000
+
+
+def learn_weights(histories: list[Candles], *, origin: str) -> Fit:
+    """Weights for the markets of these histories, with their manifest."""
+    at = datetime(2026, 3, 3, tzinfo=UTC)
+    pasts = [look_back(history, origin=origin, length=500, at=at) for history in histories]
+    return bind_weights(origin, [past.candles for past in pasts], fit_weights([past.samples for past in pasts]), at=at)
 
 
 def samples_of(terms: np.ndarray, rose: np.ndarray, *, spacing_ms: int = 3_600_000) -> Samples:
@@ -167,7 +174,7 @@ async def test_weights_of_a_market_without_skill_are_learned_and_not_used() -> N
     market = SyntheticMarket(7)
     end = milliseconds(datetime(2026, 3, 2, 12, tzinfo=UTC))
     histories = await market.latest(["BTC-USD"], "5m", HISTORY_CANDLES + 3_000, now_ms=end)
-    fit = learn_weights(histories, origin=market.identity, length=500, at=datetime(2026, 3, 3, tzinfo=UTC))
+    fit = learn_weights(histories, origin=market.identity)
     assert fit.spans["BTC-USD"].candles == 3_000
     assert fit.spans["BTC-USD"].metrics["samples"] == 205
     assert fit.spans["BTC-USD"].last == datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -178,4 +185,4 @@ async def test_weights_of_a_market_without_skill_are_learned_and_not_used() -> N
 
 def test_weights_need_a_history_beyond_that_of_the_theories() -> None:
     with pytest.raises(CrpbotError, match="BTC-USD has 420, at least 7549 are needed"):
-        learn_weights([walk_candles(count=420)], origin="fake", length=500, at=datetime(2026, 3, 3, tzinfo=UTC))
+        learn_weights([walk_candles(count=420)], origin="fake")

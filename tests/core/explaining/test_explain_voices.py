@@ -124,6 +124,13 @@ def test_models_are_told_strongest_first_with_what_they_said_and_who_carried_it(
     assert "Without one of these models it would have been another decision: LSTM." in found.sentences
 
 
+def test_what_the_calibration_moved_has_a_sentence_of_its_own() -> None:
+    found = explain(an_ensemble_case(an_outlook(0.48, 0.48, 0.48, line=Line(KINDS, 1.0, 0.5))))
+    told = [each for each in found.sentences if each.startswith("Calibration ")]
+    assert told == ["Calibration moved the odds 1.65 times up: a mean of 0.4800 is worth 0.6035."]
+    assert not any("Calibration" in each for each in explain(an_ensemble_case(an_outlook(0.7, 0.7, 0.7))).sentences)
+
+
 def test_without_calibration_no_chance_passes_the_threshold_and_the_reason_is_told() -> None:
     found = explain(an_ensemble_case(an_outlook(1.0, 1.0, 0.9)))
     assert (found.direction, found.change) == (HOLD, None)

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from core.analysis import Findings, Missing, Reading
+from core.deciding.ensemble_decision import decide_ensemble
 from core.ensemble import Line
+from core.errors import Code, CrpbotError
 from core.forecasts.lineup import CALIBRATED, PROBABILITY, Lineup, Seat, read_outlook, remedy, silent_outlook
 from core.forecasts.seating import Wish, dismiss, fill
 from core.models.manifest import Kind
 from core.models.store import Entry, slot_of
 from core.models.weighting import KINDS, USUAL, Weights
 from tests.core.cases import AS_OF
+from tests.core.ensemble_cases import an_ensemble_case
 from tests.core.model_cases import UNSERVABLE, make_model
 
 MANIFEST, _ = make_model()
@@ -72,16 +75,65 @@ def test_a_kind_whose_promoted_model_cannot_speak_says_why_and_not_that_none_is_
     slot = slot_of(SEATS[1].manifest)
     wish = Wish({slot: Entry("lstm.pt", SEATS[1].manifest)}, {})
     loading = dismiss(Lineup(), wish)
-    words = read_outlook(BTC, AS_OF, Findings((), ()), loading).forecasts[0].problem
-    assert words == "lstm-11111111 is promoted and is not loaded yet; ask again in some seconds"
+    assert silence_of(loading) == (
+        "lstm-11111111 does not speak: it is promoted and is not loaded yet; ask again in some seconds"
+    )
     broken = dismiss(fill(loading, wish, {"lstm-11111111": "its weights are damaged"}), wish)
-    words = read_outlook(BTC, AS_OF, Findings((), ()), broken).forecasts[0].problem
-    assert words == (
+    assert silence_of(broken) == (
+        "lstm-11111111 does not speak: it is promoted and cannot be used: its weights are damaged"
+    )
+    assert broken.faults == (
         f"lstm of {BTC}: lstm-11111111 is promoted and cannot be used: its weights are damaged; "
-        "nothing speaks in its place"
+        "nothing speaks in its place",
     )
     assert dismiss(broken, Wish({}, {})).empty == {}
     assert fill(broken, wish, {}).empty == {}
+
+
+def silence_of(lineup: Lineup) -> str:
+    """What the models' decision says of a symbol for which a model is promoted and none speaks."""
+    assert lineup.staffed([BTC, "SOL-USD"]) >= {BTC}
+    outlook = silent_outlook(BTC, lineup, "")
+    assert outlook.is_staffed
+    (doubt,) = decide_ensemble(an_ensemble_case(outlook)).degradations
+    assert doubt.reason == "models_silent"
+    return doubt.detail
+
+
+def test_a_promoted_model_whose_manifest_cannot_be_read_is_silent_under_the_name_of_its_file() -> None:
+    slot = slot_of(SEATS[1].manifest)
+    torn = Entry("lstm.pt", None, CrpbotError(Code.FAILED_PRECONDITION, "lstm.pt is torn", reason="BAD_MODEL_FILE"))
+    wish = Wish({slot: torn}, {})
+    found = fill(dismiss(Lineup(), wish), wish, {})
+    assert silence_of(found) == "lstm.pt does not speak: it is promoted and cannot be used: lstm.pt is torn"
+    mended = dismiss(found, Wish({slot: Entry("lstm.pt", SEATS[1].manifest)}, {}))
+    assert "is not loaded yet" in silence_of(mended), "what was said of the torn one holds no longer"
+
+
+def test_a_model_of_some_coins_that_cannot_be_used_is_no_promise_for_others() -> None:
+    coins, _ = make_model(Kind.TRANSFORMER)
+    assert coins.symbols == (BTC, "ETH-USD")
+    wish = Wish({slot_of(coins): Entry("transformer.pt", coins)}, {})
+    found = dismiss(Lineup(), wish)
+    assert found.staffed([BTC, "ETH-USD", "SOL-USD"]) == {BTC, "ETH-USD"}
+    assert not silent_outlook("SOL-USD", found, "").is_staffed
+    assert fill(found, wish, {}).staffed([BTC, "SOL-USD"]) == {BTC}
+
+
+def test_a_model_that_cannot_be_opened_anew_keeps_its_seat_in_other_words_than_a_new_one() -> None:
+    seat = SEATS[1].manifest
+    wish = Wish({slot_of(seat): Entry("lstm.pt", seat)}, {})
+    found = fill(fill(Lineup(), wish, {}), wish, {"lstm-11111111": "it was not loaded within 30 s"})
+    assert found.seats == (Seat(seat),)
+    assert found.faults == (
+        f"lstm of {BTC}: lstm-11111111 keeps its seat, and could not be opened anew: it was not loaded within 30 s",
+    )
+
+
+def test_a_model_without_a_line_of_its_own_says_nothing_calibrated() -> None:
+    plain = Reading("lstm-11111111", {PROBABILITY: 0.6}, 0.2, "lstm-11111111 speaks.")
+    (found, *_) = read_outlook(BTC, AS_OF, Findings((plain,), ()), Lineup(SEATS)).forecasts
+    assert (found.probability, found.calibrated) == (0.6, None)
 
 
 @pytest.mark.parametrize("entries", UNSERVABLE)

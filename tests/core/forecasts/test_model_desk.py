@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.adapters.files.folder import FolderFiles
 from core.adapters.models.folder import ModelFolder
-from core.adapters.models.reports import REPORTS
+from core.adapters.models.reports import ModelReports
 from core.ensemble import Forecast, combine
 from core.errors import Code, CrpbotError
 from core.forecasts.desk import ModelDesk
@@ -20,13 +22,13 @@ from core.forecasts.requests import (
     ModelState,
 )
 from core.forecasts.score import Scope
-from core.models.judgement import HOUSE, Verdict
+from core.models.judgement import HOUSE, Verdict, read_judgement
 from core.models.manifest import Kind
 from core.models.promotion import Action
-from core.models.store import file_name
+from core.models.store import Report, file_name
 from tests.core.books import NOON
 from tests.core.forecast_cases import RIVAL, spoke
-from tests.core.model_cases import AT, DAY, make_model, passing
+from tests.core.model_cases import AT, DAY, UNSERVABLE, failing, make_model, passing
 from tests.core.model_questions import FakeScores, ask_about
 from tests.core.model_stores import NEW, OLD, make_store
 
@@ -46,6 +48,31 @@ def scores() -> FakeScores:
 @pytest.fixture
 def desk(store: ModelFolder, scores: FakeScores, tmp_path: Path) -> ModelDesk:  # after the store is filled
     return ask_about(tmp_path, scores)
+
+
+class CountingFiles(FolderFiles):
+    """A folder that counts how often it is looked at and which files are read."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.looks: list[str] = []
+        self.reads: list[str] = []
+
+    def stamps(self, under: str = "", *, deep: bool = True) -> dict[str, str]:
+        self.looks.append(under)
+        return super().stamps(under, deep=deep)
+
+    def read(self, name: str, *, most: int) -> bytes:
+        self.reads.append(name)
+        return super().read(name, most=most)
+
+    def forget(self) -> None:
+        self.looks, self.reads = [], []
+
+
+def keep_report(folder: Path, report: Report, version: str | None = None) -> None:
+    """Puts a model's last judgement where `crpbot evaluate` does."""
+    ModelReports(folder).keep(version or read_judgement(report.facts).model, report)
 
 
 async def test_every_version_is_listed_with_its_state_its_verdict_and_how_it_did(desk: ModelDesk) -> None:
@@ -144,6 +171,18 @@ async def test_a_model_that_reads_other_features_says_so(desk: ModelDesk, store:
     assert "fingerprint 000000000000" in found.fault
 
 
+@pytest.mark.parametrize("entries", UNSERVABLE)
+async def test_a_model_that_no_question_here_suits_says_so(
+    desk: ModelDesk, store: ModelFolder, entries: dict[str, Any]
+) -> None:
+    other, blob = make_model(seed=5, **entries)
+    store.save(other, blob)
+    found = await desk.get_model(GetModelRequest(other.version))
+    assert found.fault is not None
+    assert f"the model {other.version} cannot be asked here" in found.fault
+    assert "remedy: crpbot train lstm" in found.fault
+
+
 async def test_a_version_that_nobody_saved_is_unknown_and_the_known_ones_are_named(desk: ModelDesk) -> None:
     for ask in (desk.get_model(GetModelRequest("lstm-0")), desk.get_report(GetModelReportRequest("../x"))):
         with pytest.raises(CrpbotError, match=OLD.version) as caught:
@@ -170,19 +209,96 @@ async def test_a_ledger_that_is_away_costs_the_live_numbers_only(desk: ModelDesk
     assert (found.live, found.live_problem, found.parameters) == (None, "the ledger is away", OLD.parameters)
 
 
-async def test_the_report_is_that_of_the_promotion_else_that_of_the_last_judgement(
-    desk: ModelDesk, tmp_path: Path
-) -> None:
+async def test_a_model_that_was_judged_and_never_promoted_has_that_report(desk: ModelDesk, tmp_path: Path) -> None:
     assert "<title>passed" in (await desk.get_report(GetModelReportRequest(OLD.version))).page
     with pytest.raises(CrpbotError, match="crpbot evaluate makes one") as caught:
         await desk.get_report(GetModelReportRequest(NEW.version))
     assert (caught.value.code, caught.value.reason) == (Code.NOT_FOUND, "NO_REPORT")
-    (tmp_path / REPORTS).mkdir()
-    (tmp_path / REPORTS / f"{NEW.version}.json").write_text(passing(NEW).facts)
-    (tmp_path / REPORTS / f"{NEW.version}.html").write_text("<p>judged")
+    keep_report(tmp_path, passing(NEW)._replace(page="<p>judged"))
     assert (await desk.get_report(GetModelReportRequest(NEW.version))).page == "<p>judged"
     listed = await desk.list_models(ListModelsRequest())
     assert [each.verdict for each in listed.models] == [Verdict.PASS, Verdict.PASS]
+
+
+async def test_the_verdict_is_that_of_the_newest_judgement(desk: ModelDesk, tmp_path: Path) -> None:
+    keep_report(tmp_path, failing(OLD, at=AT + 30 * DAY)._replace(page="<p>judged again"))
+    assert (await desk.list_models(ListModelsRequest())).models[0].verdict is Verdict.FAIL
+    found = await desk.get_model(GetModelRequest(OLD.version))
+    assert found.gate is not None
+    assert found.promoted_with is not None
+    assert (found.gate.verdict, found.gate.at) == (Verdict.FAIL, AT + 30 * DAY)
+    assert (found.promoted_with.verdict, found.promoted_with.at) == (Verdict.PASS, AT + 6 * DAY)
+    assert (await desk.get_report(GetModelReportRequest(OLD.version))).page == "<p>judged again"
+
+
+async def test_a_judgement_from_before_the_promotion_does_not_hide_that_of_the_promotion(
+    desk: ModelDesk, tmp_path: Path
+) -> None:
+    keep_report(tmp_path, failing(OLD, at=AT)._replace(page="<p>judged before"))
+    assert (await desk.list_models(ListModelsRequest())).models[0].verdict is Verdict.PASS
+    found = await desk.get_model(GetModelRequest(OLD.version))
+    assert found.gate is not None
+    assert (found.gate.at, found.promoted_with) == (AT + 6 * DAY, None)
+    assert "<title>passed" in (await desk.get_report(GetModelReportRequest(OLD.version))).page
+
+
+async def test_the_report_of_the_promotion_is_told_once(desk: ModelDesk, tmp_path: Path) -> None:
+    keep_report(tmp_path, passing(OLD))
+    found = await desk.get_model(GetModelRequest(OLD.version))
+    assert found.gate is not None
+    assert found.promoted_with is None
+
+
+async def test_another_models_report_is_none_of_this_one(desk: ModelDesk, tmp_path: Path) -> None:
+    keep_report(tmp_path, passing(OLD), version=NEW.version)
+    assert [each.verdict for each in (await desk.list_models(ListModelsRequest())).models] == [Verdict.PASS, None]
+    with pytest.raises(CrpbotError, match="no gate report") as caught:
+        await desk.get_report(GetModelReportRequest(NEW.version))
+    assert caught.value.reason == "NO_REPORT"
+
+
+async def test_a_report_whose_page_is_gone_says_so(desk: ModelDesk, tmp_path: Path) -> None:
+    (tmp_path / file_name(OLD)).with_suffix(".gate.html").unlink()
+    with pytest.raises(CrpbotError, match=r"\.gate\.html is missing\); crpbot evaluate makes one") as caught:
+        await desk.get_report(GetModelReportRequest(OLD.version))
+    assert caught.value.reason == "NO_REPORT"
+
+
+async def test_a_list_costs_one_look_at_the_models_and_one_at_their_reports_and_reads_no_page(
+    store: ModelFolder, scores: FakeScores, tmp_path: Path
+) -> None:
+    for seed in range(4, 9):
+        store.save(*make_model(seed=seed, created_at=AT + (20 + seed) * DAY))
+    keep_report(tmp_path, passing(NEW))
+    files = CountingFiles(tmp_path)
+    desk = ask_about(files, scores)
+    assert len((await desk.list_models(ListModelsRequest())).models) == 7
+    assert files.looks == ["", "reports/"]
+    assert len(files.reads) == len(set(files.reads))
+    assert not [name for name in files.reads if name.endswith((".html", ".pt"))]
+    files.forget()
+    assert len((await desk.list_models(ListModelsRequest())).models) == 7
+    assert (files.looks, files.reads) == (["", "reports/"], [])
+    keep_report(tmp_path, failing(NEW, at=AT + 30 * DAY))
+    assert (await desk.list_models(ListModelsRequest())).models[1].verdict is Verdict.FAIL
+    assert files.reads == [f"reports/{NEW.version}.json"]
+
+
+async def test_weights_that_are_known_are_not_read_again_for_a_question(
+    store: ModelFolder, scores: FakeScores, tmp_path: Path
+) -> None:
+    files = CountingFiles(tmp_path)
+    desk = ask_about(files, scores)
+    for count in (1, 0):
+        files.forget()
+        assert (await desk.get_model(GetModelRequest(OLD.version))).fault is None
+        assert files.reads.count(file_name(OLD)) == count
+        assert not [name for name in files.reads if name.endswith(".html")]
+    FolderFiles(tmp_path).write(file_name(OLD), b"other weights")
+    for _ in range(2):
+        fault = (await desk.get_model(GetModelRequest(OLD.version))).fault
+        assert fault is not None
+        assert "sha256" in fault
 
 
 async def test_a_report_that_was_edited_counts_as_none(desk: ModelDesk, tmp_path: Path) -> None:

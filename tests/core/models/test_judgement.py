@@ -118,6 +118,7 @@ def _rule(field: str, value: object, name: str = "win_rate") -> Callable[[dict[s
 
 
 FORGED: dict[str, Callable[[dict[str, Any]], None]] = {
+    "an instant in no time zone": _set("at", "2026-01-01T00:00:00"),
     "a bound below its limit": _rule("bound", 0.1),
     "a bound that is missing": _rule("bound", None),
     "a lower limit": _rule("limit", 0.1),

@@ -21,10 +21,11 @@ from core.errors import CrpbotError
 from core.features import WARM_UP, compute
 from core.forecasts.lineup import CALIBRATED, CANDLES, PROBABILITY
 from core.market import Candles, Windows, stack_windows
+from core.models.answers import gather
 from core.models.manifest import Kind, Manifest
-from core.models.panel import forecast
+from core.models.panel import ask_each
 from core.models.scaler import Scaler
-from core.models.shelf import ModelShelf, OpenModel, Precision
+from core.models.shelf import ModelShelf, OpenModel, Precision, _try_out
 from core.models.store import Entry, unknown_version
 from core.models.weights import decode
 from tests.core.bad_model_files import BAD_FILES
@@ -52,6 +53,13 @@ class FakeStore:
         if version not in self.cases:
             raise unknown_version(version, tuple(Entry("", manifest) for manifest, _ in self.cases.values()))
         return self.cases[version]
+
+
+def forecast(
+    shelf: ModelShelf, batches: Sequence[Windows], versions: Sequence[str], seconds_left: Callable[[], float]
+) -> list[list[Findings]]:
+    """For each batch and row, what the models say, as those put it together who ask them."""
+    return gather(batches, versions, dict(ask_each(shelf, batches, versions, seconds_left)))
 
 
 class FakeShelf:
@@ -133,6 +141,16 @@ def test_a_model_says_what_it_said_in_training_of_the_same_minutes(kind: Kind) -
     calibrated = [each.readings[0].values[CALIBRATED] for each in found]
     assert calibrated == pytest.approx(manifest.platt.apply(odds), abs=1e-6)
     assert [each.readings[0].vote for each in found] == pytest.approx(2 * np.array(calibrated) - 1)
+
+
+def test_a_model_without_a_line_of_its_own_calls_nothing_calibrated() -> None:
+    manifest, blob = make_model(platt=None)
+    ((reading,),) = (
+        each.readings for each in ask(ModelShelf(FakeStore((manifest, blob))), windows("BTC-USD"), manifest.version)
+    )
+    assert set(reading.values) == {PROBABILITY}
+    assert reading.vote == pytest.approx(2.0 * reading.values[PROBABILITY] - 1.0)
+    assert "calibrated" not in reading.words
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -291,6 +309,8 @@ def test_a_shelf_keeps_two_lineups_and_reads_nothing_twice() -> None:
     assert shelf.versions == (names[1], names[2])
     shelf.prepare([])
     assert shelf.versions == (names[2],)
+    shelf.prepare([])
+    assert shelf.versions == ()
 
 
 def test_a_version_that_nobody_prepared_is_opened_by_the_question_and_kept_with_its_lineup() -> None:
@@ -326,3 +346,15 @@ def test_a_gpu_that_is_not_there_is_said_before_any_model_is_opened() -> None:
         pytest.skip("this machine has one")
     with pytest.raises(CrpbotError, match="torch finds none; remedy: gpus: 0"):
         ModelShelf(FakeStore(), device="cuda")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "remedy"), [(torch.float32, "gpus: 0"), (torch.bfloat16, "precision: float32")], ids=str
+)
+def test_a_network_that_answers_otherwise_where_it_is_served_names_what_to_change(
+    numbers: torch.dtype, remedy: str
+) -> None:
+    manifest, blob = make_model(Kind.TRANSFORMER)
+    other = replace(manifest, probe=tuple(each + 1.0 for each in manifest.probe))
+    with pytest.raises(CrpbotError, match=f"; remedy: {remedy}$"):
+        _try_out(other, decode(manifest, blob).to(numbers), numbers)

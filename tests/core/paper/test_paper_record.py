@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from core.analyzers.bayesian_win_rate import assess
 from core.deciding.confidence import TierRecord
 from core.errors import CrpbotError
-from core.paper.record import Key, Tally, key_of, learn, learn_all, read_json, read_record, tier_records, write_json
+from core.paper.record import Key, Tally, read_json, read_record, write_json
 from core.risk.booking import Outcome
 from core.signal import Variant
 from core.trade import Direction, Tier
-from tests.core.performance_cases import closed, history
+from tests.core.performance_cases import closed, history, key_of, learn, learn_all, tier_records
 
 
 def test_one_trade_after_another_gives_what_all_at_once_give() -> None:

@@ -20,7 +20,7 @@ from core.adapters.ledger.theory_figures import StoredFigures
 from core.deciding.confidence import pool
 from core.errors import CrpbotError
 from core.idempotency import LEASE_MS, Call, Replay, Started
-from core.paper.record import read_json, tier_records, write_json
+from core.paper.record import read_json, write_json
 from core.performance.better import Answer
 from core.performance.contribution import Role
 from core.performance.desk import PerformanceDesk
@@ -37,6 +37,7 @@ from core.risk.account import Moment
 from core.signal import Strategy
 from core.trade import Direction, Tier
 from tests.core.books import HandClock, seeded
+from tests.core.performance_cases import tier_records
 from tests.core.results_world import BUYING, FIRST, SHADOW, decide_and_end, fill
 
 NOW = FIRST + timedelta(days=12, hours=1)

@@ -19,12 +19,15 @@ from core.adapters.ledger.signals.results import SignalResult, store_result
 from core.adapters.ledger.trades import StoredTrades
 from core.analysis import RefusedSymbol
 from core.deciding.confidence import JUDGED_FROM
+from core.deciding.consultation import Sideline
 from core.deciding.ensemble_decision import CEILING
 from core.ensemble import Outlook
 from core.errors import CrpbotError
 from core.forecasts.lineup import CANDLES, Lineup, silent_outlook
+from core.forecasts.seating import Wish, dismiss
 from core.llm.asking import FailureReason, LlmFailure
 from core.market import Windows
+from core.models.store import Entry, slot_of
 from core.replaying.decision import Machine, replay_decision
 from core.risk.account import AccountFacts, KillLevel, Moment
 from core.risk.limits import Limits
@@ -39,6 +42,7 @@ from tests.core.books import NOON, adjustment
 from tests.core.conftest import Sql
 from tests.core.decisions import decision, store
 from tests.core.ensemble_cases import STRAIGHT, an_outlook
+from tests.core.model_cases import make_model
 from tests.core.signal_cases import HABITS, SURE, FakeModel, Room, hourly, said
 
 BUY, SELL, HOLD = Direction.BUY, Direction.SELL, Direction.HOLD
@@ -48,6 +52,8 @@ FALL = an_outlook(0.1, 0.1, 0.1, line=STRAIGHT)
 UNCALIBRATED = an_outlook(0.9, None, 0.9)
 SILENT = an_outlook(None, None, None)
 EMPTY = silent_outlook("BTC-USD", Lineup(), "")
+PROMISED, _ = make_model()
+LOADING = silent_outlook("BTC-USD", dismiss(Lineup(), Wish({slot_of(PROMISED): Entry("lstm.pt", PROMISED)}, {})), "")
 MODELS = (
     Version("lstm", "lstm-1a2b3c4d"),
     Version("transformer", "transformer-1a2b3c4d"),
@@ -87,6 +93,7 @@ async def rows(room: Room) -> dict[tuple[Book, Strategy], Signal]:
         pytest.param(FALL, SURE, {V7: BUY, V6: SELL, VOTE: HOLD}, id="conflict"),
         pytest.param(FALL, 0.0, {V7: HOLD, V6: SELL, VOTE: SELL}, id="one leans"),
         pytest.param(SILENT, SURE, {V7: BUY, V6: HOLD, VOTE: BUY}, id="no model speaks"),
+        pytest.param(LOADING, SURE, {V7: BUY, V6: HOLD, VOTE: BUY}, id="not loaded yet"),
         pytest.param(UNCALIBRATED, SURE, {V7: BUY, V6: HOLD, VOTE: BUY}, id="not calibrated"),
     ],
 )
@@ -218,11 +225,13 @@ async def test_a_kill_ends_the_comparison_too(ledger: Ledger) -> None:
 
 async def test_a_strategy_that_only_compares_and_breaks_leaves_what_is_published(ledger: Ledger) -> None:
     room = await a_room(ledger, cast(Outlook, Torn()))
-    sideline = room.desk._verdicts.sideline
+    failed: list[str] = []
+    room.desk._verdicts.sideline = room.desk._sideline = sideline = Sideline(failed.append)
     answer = await ask(room)
     assert (answer.strategy, answer.direction) == (V7, BUY)
     assert set(await rows(room)) == {(Book.PRIMARY, V7)}
     assert sideline.failures == 1
+    assert failed == ["v6"]
     published = await a_room(ledger, cast(Outlook, Torn()), V6)
     with pytest.raises(ExceptionGroup) as caught:
         await ask(published, "ETH-USD")
@@ -408,6 +417,16 @@ async def test_the_models_as_published_strategy_hold_and_name_the_remedy_where_n
     assert set(await rows(room)) == {(Book.PRIMARY, V6)}
     nowhere = await a_room(ledger, None, V6)
     assert (await ask(nowhere, "ETH-USD")).degradations[0].reason == "no_model"
+
+
+async def test_models_that_are_promoted_and_not_loaded_yet_are_silent_and_not_lacking(ledger: Ledger) -> None:
+    room = await a_room(ledger, LOADING, V6)
+    row = await ask(room)
+    (doubt,) = row.degradations
+    assert (doubt.reason, row.direction, row.coverage) == ("models_silent", HOLD, 0.0)
+    assert "is promoted and is not loaded yet" in doubt.detail
+    assert "make train" not in doubt.detail
+    assert {key[1] for key in await rows(room)} == set(Strategy)
 
 
 async def test_a_failed_language_model_is_a_side_that_is_missing(ledger: Ledger) -> None:

@@ -18,19 +18,25 @@ import yaml
 
 from core.errors import CrpbotError
 from core.models.manifest import Kind
-from tests.fake_aws.server import Instance
+from tests.fake_aws.server import REGION, Instance
 from tests.training.boots import MINUTES, boot
 from tests.training.cluster.test_cluster_policies import FACTS, actions, as_list, resources
-from tests.training.launching import Laptop, served
+from tests.training.crew_machines import begin_machine
+from tests.training.launching import LOOK_SECONDS, Laptop, served
+from training.cluster.bucket import default_url
 from training.cluster.bundle import CHECKOUT
+from training.cluster.cloud import Cloud
 from training.cluster.cloud_errors import explain
 from training.cluster.cost import Load, estimate, highest_rate
+from training.cluster.crew import end_crew
 from training.cluster.ending import SECRETS
 from training.cluster.fallback import reordered
+from training.cluster.ground import read_ground
 from training.cluster.launcher import launch
 from training.cluster.policies import read_policy, statements
-from training.cluster.price_list import read_prices
+from training.cluster.price_list import priced_regions, read_prices
 from training.cluster.ray_node import ENVIRONMENT, RayNode
+from training.cluster.rights import has_rights, rights_of
 from training.cluster.terms import Limits, read_cluster
 from training.cluster.watchdog import Rules, Seen, Watch, look
 
@@ -218,6 +224,9 @@ def check_ports(proof: Proof) -> None:
     assert not inside.get("Ipv6Ranges")
     assert "port 22" in proof.launched.open_group_refused
     assert "remedy" in proof.launched.open_group_refused
+    cluster, cloud = read_cluster(FILE), Cloud(REGION)
+    with pytest.raises(CrpbotError, match=r"lets others in \(port 22\); remedy"):  # it was opened after `prepare`
+        read_ground(cluster, cloud, default_url(cloud))
 
 
 def check_open_jobs(proof: Proof) -> None:
@@ -319,15 +328,27 @@ def check_worker_rights(proof: Proof) -> None:
 
 
 def check_launcher_rights(proof: Proof) -> None:
+    launching = {each for each in actions("launcher-policy") if each.startswith("iam:")}
+    assert launching == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
+    assert resources("launcher-policy", "iam:PassRole") == {"arn:aws:iam::123456789012:role/crpbot-training-head"}
     assert not [
-        each for each in actions("launcher-policy") if re.search(r"iam:(Attach|Delete|PutUser|CreateUser)", each)
+        each for each in actions("prepare-policy") if re.search(r"iam:(Attach|Delete|PutUser|CreateUser)", each)
     ]
-    roles = resources("launcher-policy", "iam:PutRolePolicy")
+    roles = resources("prepare-policy", "iam:PutRolePolicy")
     assert {each.rpartition("/")[2] for each in roles} == {"crpbot-training-head", "crpbot-training-worker"}
 
 
+def check_other_rights(proof: Proof) -> None:
+    cluster, cloud = read_cluster(FILE), Cloud(REGION)
+    here = default_url(cloud)
+    assert all(has_rights(cluster, cloud, *each) for each in rights_of(cluster, cloud, here).items())
+    assert not any(has_rights(cluster, cloud, *each) for each in rights_of(cluster, cloud, f"{here}-2").items())
+    with pytest.raises(CrpbotError, match="remedy: run crpbot cluster prepare --bucket"):
+        read_ground(cluster, cloud, f"{here}-2")
+
+
 def check_stars(proof: Proof) -> None:
-    for name in ("head-policy", "worker-policy", "launcher-policy"):
+    for name in ("head-policy", "worker-policy", "launcher-policy", "prepare-policy"):
         for each in statements(read_policy(name, **FACTS)):
             assert not any("*" in action for action in as_list(each["Action"]))
             if as_list(each["Resource"]) == ["*"]:
@@ -419,6 +440,13 @@ def check_dead_man(proof: Proof) -> None:
     assert disobeyed.calls[1] == "poweroff --force"
 
 
+def check_no_first_program(proof: Proof) -> None:
+    assert {"ec2:DescribeInstances", "ec2:TerminateInstances"} <= actions("head-policy")
+    cloud = Cloud(REGION, look_seconds=LOOK_SECONDS)
+    head, worker = (begin_machine(cloud, launch="l", kind=each) for each in ("head", "worker"))
+    assert end_crew(cloud, "l", own=head) == (worker,)
+
+
 def check_restart(proof: Proof) -> None:
     assert "shutdown -P now" in boot(proof.folder / "restart", fails="dnf").per_boot
 
@@ -434,7 +462,8 @@ def check_boot_fails(proof: Proof) -> None:
 def check_left_machines(proof: Proof) -> None:
     assert proof.launched.ended_by_hand == (proof.launched.head.id,)  # it was stopped, and `down` ended it
     assert proof.launched.left == ()
-    assert "0 machines and 0 disks of crpbot-training are left in us-east-1" in " ".join(proof.launched.said)
+    said = " ".join(proof.launched.said)
+    assert f"0 machines and 0 disks of crpbot-training are left in {', '.join(priced_regions())}" in said
     (ending,) = allowed("launcher-policy", "ec2:TerminateInstances")
     assert ending["Resource"] == ["arn:aws:ec2:*:123456789012:instance/*", "arn:aws:ec2:*:123456789012:volume/*"]
     assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/crpbot-cluster": "crpbot-training"}}
@@ -511,8 +540,8 @@ def check_no_capacity(proof: Proof) -> None:
 
 def check_spot_role(proof: Proof) -> None:
     assert "made: EC2's own role for spot machines" in proof.launched.said
-    assert "iam:CreateServiceLinkedRole" in actions("launcher-policy")
-    assert "iam:CreateServiceLinkedRole" not in actions("head-policy")
+    assert "iam:CreateServiceLinkedRole" in actions("prepare-policy")
+    assert "iam:CreateServiceLinkedRole" not in actions("head-policy") | actions("launcher-policy")
 
 
 def check_spot_taken(proof: Proof) -> None:

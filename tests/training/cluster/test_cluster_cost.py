@@ -121,6 +121,55 @@ def test_work_that_does_not_fit_its_limits_is_known_before() -> None:
     assert found.most_hours == 0.5
 
 
+@pytest.mark.parametrize(
+    ("units", "workers", "hours", "worker_hours"),
+    [
+        # 49,056 windows x 15 epochs / 20,000 / 3,600 = 0.01022 h a training; boot 8, idle 5, head and ending 6 + 2 min
+        (1, 4, 16 / 60 + 0.01022, 4 * 0.01022 + 4 * 13 / 60),  # one training, four machines
+        (4, 2, 16 / 60 + 2 * 0.01022, 8 * 0.01022 + 4 * 13 / 60),  # two rounds of two pairs
+        (2, 3, 16 / 60 + 2 * 0.01022, 6 * 0.01022 + 3 * 13 / 60),  # two rounds of three machines: the fourth is none
+        (4, 1, 16 / 60 + 0.01022, 4 * 0.01022 + 4 * 13 / 60),
+    ],
+)
+def test_every_machine_that_shares_a_training_is_priced(
+    units: int, workers: int, hours: float, worker_hours: float
+) -> None:
+    found = estimate(CLUSTER, LIMITS, [Load(Kind.LSTM, units, 49_056, 15, workers)])
+    assert found.hours == pytest.approx(hours, rel=1e-3)
+    assert found.worker_hours == pytest.approx(worker_hours, rel=1e-3)
+    assert of(found, "workers") == pytest.approx(worker_hours * 0.21, rel=1e-3)
+    assert ("share a training learn no faster" in " ".join(found.assumptions)) is (workers > 1)
+
+
+def test_machines_that_shared_the_stage_before_are_there_at_once() -> None:
+    loads = [Load(Kind.LSTM, 2, 49_056, 15, 2), Load(Kind.TRANSFORMER, 1, 98_112, 5, 2)]
+    found = estimate(CLUSTER, LIMITS, loads)
+    transformer = 98_112 * 5 / 8_000 / 3_600
+    assert found.hours == pytest.approx(16 / 60 + 0.01022 + transformer, rel=1e-3)
+    assert found.worker_hours == pytest.approx(4 * 0.01022 + 2 * transformer + 4 * 13 / 60, rel=1e-3)
+
+
+def test_more_workers_than_machines_with_a_gpu_are_refused() -> None:
+    load = Load(Kind.LSTM, 1, 1, 1, 5)
+    words = r"^workers: 5 machines .* than the 4 with a GPU .*; remedy: --workers 4"
+    with pytest.raises(CrpbotError, match=words) as refused:
+        estimate(CLUSTER, LIMITS, [load])
+    assert refused.value.reason == "TOO_MANY_WORKERS"
+    spot, steady = CLUSTER.workers
+    fewer = replace(CLUSTER, workers=(replace(spot, most=2), replace(steady, gpus=0)))
+    with pytest.raises(CrpbotError, match="than the 2 with a GPU"):
+        estimate(fewer, LIMITS, [replace(load, workers=3)])
+    assert estimate(fewer, LIMITS, [replace(load, workers=2)]).worker_hours > 0
+
+
+def test_a_plan_tells_how_many_machines_share_a_training() -> None:
+    one = Candles("BTC-USD", "1m", 60_000 * np.arange(1_440), *np.ones((5, 1_440)))
+    history = History("made", (one,))
+    for kind in (Kind.LSTM, Kind.PPO):
+        stage = Stage((Unit(kind, ("BTC-USD",)),), Order("BTC", workers=4))
+        assert [each.workers for each in Plan((stage,), (history,)).loads()] == [4]
+
+
 def test_a_rate_of_ones_own_takes_the_place_of_the_assumed_one() -> None:
     load = EXAMPLES["one coin"]
     assumed, own = estimate(CLUSTER, LIMITS, load), estimate(CLUSTER, LIMITS, load, rates={Kind.LSTM: 40_000.0})
@@ -157,7 +206,7 @@ def test_a_machine_without_an_assumed_speed_is_refused() -> None:
         estimate(replace(CLUSTER, workers=slow), LIMITS, EXAMPLES["one coin"])
 
 
-@pytest.mark.parametrize("field", ["units", "windows", "epochs"])
+@pytest.mark.parametrize("field", ["units", "windows", "epochs", "workers"])
 def test_nothing_to_train_is_refused(field: str) -> None:
     with pytest.raises(CrpbotError, match="remedy"):
         replace(Load(Kind.LSTM, 1, 1, 1), **{field: 0})
@@ -170,6 +219,7 @@ LOADS = st.lists(
         units=st.integers(1, 30),
         windows=st.integers(1, 10_000_000),
         epochs=st.integers(1, 50),
+        workers=st.integers(1, 2),
     ),
     min_size=1,
     max_size=3,
@@ -181,7 +231,7 @@ LOADS = st.lists(
     loads=LOADS,
     hours=st.floats(0.01, 72.0),
     dollars=st.floats(0.01, 1_000.0),
-    most_workers=st.integers(1, 8),
+    most_workers=st.integers(2, 8),
 )
 def test_no_launch_costs_more_than_its_limit(
     loads: list[Load], hours: float, dollars: float, most_workers: int

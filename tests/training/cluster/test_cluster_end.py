@@ -4,15 +4,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from core.errors import CrpbotError
 from tests.fake_aws.faults import Refusal
 from tests.training.launching import LOOK_SECONDS, Laptop, served
-from training.cluster.cloud import Answer, Cloud
-from training.cluster.launcher import end, look
+from training.cluster.cloud import TRIES, Answer, Cloud
+from training.cluster.cloud_errors import explain
+from training.cluster.launcher import end, end_boot, look
 from training.cluster.mail import cluster_key
+from training.cluster.price_list import priced_regions
 from training.cluster.regions import known_regions, note_region
 
+FAR = "sa-east-1"
 TAG = {"Key": "crpbot-cluster", "Value": "crpbot-training"}
 
 
@@ -31,9 +35,10 @@ def laptop(prepared: Laptop) -> Laptop:
     return prepared
 
 
-def start(cloud: Cloud, *, kind: str = "worker", **more: object) -> str:
-    """A machine of the cluster that no launch of ours knows of, as Ray's autoscaler starts them."""
+def start(cloud: Cloud, *, kind: str = "worker", launch: str | None = None, **more: object) -> str:
+    """A machine of the cluster, as Ray's autoscaler starts them; of a launch that nobody knows, or of that one."""
     named = [TAG, {"Key": "ray-node-type", "Value": kind}]
+    named += [{"Key": "crpbot-launch", "Value": launch}] if launch else []
     tags = [{"ResourceType": each, "Tags": named} for each in ("instance", "volume")]
     disk = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}}]
     what = {"ImageId": "ami-12c6146b", "InstanceType": "g4dn.xlarge", "MinCount": 1, "MaxCount": 1}
@@ -102,6 +107,22 @@ def test_a_machine_that_is_born_while_others_end_is_ended_too(laptop: Laptop) ->
     assert not laptop.aws.alive()
 
 
+class HomeOnly(Cloud):
+    """An account that has enabled one region."""
+
+    def in_region(self, region: str) -> Cloud:
+        return self if region == self.region else Closed(region)
+
+
+class Closed(Cloud):
+    """A region that the account has not enabled."""
+
+    def ask(self, service: str, action: str, **asked: Any) -> Answer:  # Any: as Cloud has it
+        words = "AWS was not able to validate the provided access credentials"
+        answer = {"Error": {"Code": "AuthFailure", "Message": words}}
+        raise explain(ClientError(answer, action), f"{service}:{action}", self.region, asked)
+
+
 class LateCloud(Cloud):
     """An EC2 that shows nothing for some looks."""
 
@@ -115,10 +136,10 @@ class LateCloud(Cloud):
 
 
 def test_a_head_that_was_just_begun_is_looked_for_until_ec2_shows_it(laptop: Laptop) -> None:
-    laptop.launch()
+    boot = laptop.launch()
     late = LateCloud(laptop.cloud.region, look_seconds=LOOK_SECONDS)
     late.looks = 24  # twelve of machines, twelve of disks
-    left = end(laptop.cluster, late, None, laptop.said.append, is_sure=False, regions=laptop.regions)
+    left = end_boot(boot, late, laptop.files, laptop.said.append)
     assert len(left.instances) == 1
     assert not laptop.aws.alive()
 
@@ -144,16 +165,112 @@ def test_machines_of_others_are_left_alone(laptop: Laptop) -> None:
 
 
 def test_regions_of_earlier_launches_are_looked_at_too(laptop: Laptop) -> None:
-    note_region(laptop.cluster.name, "eu-west-1", laptop.regions)
-    far = laptop.cloud.in_region("eu-west-1")
-    forgotten = start(far)
+    note_region(laptop.cluster.name, FAR, laptop.regions)  # which no price is known of
     laptop.launch()
+    forgotten = start(laptop.cloud.in_region(FAR))
     seen = look(laptop.cluster, laptop.cloud, None, regions=laptop.regions)
-    assert {each.region for each in seen.instances} == {"us-east-1", "eu-west-1"}
+    assert {each.region for each in seen.instances} == {"us-east-1", FAR}
     left = end(laptop.cluster, laptop.cloud, None, laptop.said.append, regions=laptop.regions)
-    assert left.regions == ("us-east-1", "eu-west-1")
+    assert left.regions[:2] == ("us-east-1", FAR)
     assert forgotten in left.instances
-    assert {each.state for each in laptop.aws.instances(region="eu-west-1")} == {"terminated"}
+    assert {each.state for each in laptop.aws.instances(region=FAR)} == {"terminated"}
+
+
+def test_a_cluster_that_another_laptop_launched_elsewhere_is_seen_and_ended(laptop: Laptop) -> None:
+    theirs = start(laptop.cloud.in_region("eu-central-1"), kind="head")
+    seen = look(laptop.cluster, laptop.cloud, None, regions=laptop.regions)
+    assert [(each.id, each.region) for each in seen.instances] == [(theirs, "eu-central-1")]
+    assert set(seen.regions) == set(priced_regions())
+    left = end(laptop.cluster, laptop.cloud, None, laptop.said.append, regions=laptop.regions)
+    assert left.instances == (theirs,)
+    assert set(left.regions) == set(priced_regions())
+
+
+def test_a_region_that_the_account_does_not_have_is_told_of_and_fails_nothing(laptop: Laptop) -> None:
+    laptop.launch()
+    known = HomeOnly(laptop.cloud.region, look_seconds=LOOK_SECONDS)
+    seen = look(laptop.cluster, known, None, regions=laptop.regions)
+    assert seen.regions == ("us-east-1",)
+    assert len(seen.instances) == 1
+    assert len(seen.unseen) == len(priced_regions()) - 1
+    assert seen.unseen[0].startswith("us-east-2 was not looked at: ")
+    left = end(laptop.cluster, known, None, laptop.said.append, regions=laptop.regions)
+    assert (left.regions, len(left.instances)) == (("us-east-1",), 1)
+    assert seen.unseen[0] in laptop.said
+    assert any(words.endswith("are left in us-east-1") for words in laptop.said)
+
+
+def test_the_end_of_a_launch_ends_no_newer_one_of_the_same_name(laptop: Laptop) -> None:
+    old = laptop.launch()
+    laptop.end()
+    new = laptop.launch()
+    (head,) = laptop.aws.alive()
+    worker = start(laptop.cloud, launch=new.launch)
+    key = cluster_key(new.cluster, new.launch, "token")
+    laptop.files.write(key, b"x")
+    laptop.files.write(cluster_key(old.cluster, old.launch, "token"), b"x")
+    left = end_boot(old, laptop.cloud, laptop.files, laptop.said.append)
+    assert left == (("us-east-1",), (), ())
+    assert [each.id for each in laptop.aws.alive()] == [head.id, worker]
+    assert [name for name in laptop.files.stamps("clusters/") if name.endswith("/token")] == [key]
+    assert f"0 machines and 0 disks of crpbot-training, launch {old.launch}, are left" in laptop.said[-2]
+
+
+def test_the_end_of_a_launch_ends_its_workers_in_its_region_too(laptop: Laptop) -> None:
+    boot = laptop.launch()
+    start(laptop.cloud, launch=boot.launch)
+    start(laptop.cloud, launch=boot.launch, InstanceMarketOptions={"MarketType": "spot"})
+    elsewhere = Cloud("eu-west-1", look_seconds=LOOK_SECONDS)  # the file names another region by now
+    assert len(end_boot(boot, elsewhere, laptop.files, laptop.said.append).instances) == 3
+    assert not laptop.aws.alive()
+    assert not laptop.aws.volumes()
+
+
+class Protected(Cloud):
+    """An EC2 in whose console somebody protected machines against their end."""
+
+    def __init__(self, *machines: str) -> None:
+        super().__init__("us-east-1", look_seconds=LOOK_SECONDS)
+        self._machines = machines
+
+    def ask(self, service: str, action: str, **asked: Any) -> Answer:  # Any: as Cloud has it
+        if action == "terminate_instances" and asked["InstanceIds"][0] in self._machines:
+            words = "The instance may not be terminated. Modify its 'disableApiTermination' instance attribute"
+            answer = {"Error": {"Code": "OperationNotPermitted", "Message": words}}
+            raise explain(ClientError(answer, action), f"{service}:{action}", self.region, asked)
+        return super().ask(service, action, **asked)
+
+
+@pytest.mark.parametrize("kind", ["head", "worker"])
+def test_a_machine_that_aws_does_not_let_us_end_keeps_no_other(laptop: Laptop, kind: str) -> None:
+    boot = laptop.launch()
+    workers = [start(laptop.cloud, launch=boot.launch) for _ in range(2)]
+    (head,) = [each.id for each in laptop.aws.alive() if each.id not in workers]
+    kept = head if kind == "head" else workers[0]
+    with pytest.raises(CrpbotError, match=f"^{kept} in us-east-1 was not ended: ") as caught:
+        end_boot(boot, Protected(kept), laptop.files, laptop.said.append)
+    assert caught.value.reason == "PROTECTED"
+    assert "remedy: take the protection against termination away" in caught.value.detail
+    assert [each.id for each in laptop.aws.alive()] == [kept]
+    assert len(laptop.aws.volumes()) == 1, "its own"
+
+
+def test_each_machine_that_could_not_be_ended_is_named(laptop: Laptop) -> None:
+    kept = [start(laptop.cloud) for _ in range(2)]
+    other = start(laptop.cloud)
+    with pytest.raises(CrpbotError) as caught:
+        end(laptop.cluster, Protected(*kept), None, laptop.said.append, regions=laptop.regions)
+    for each in kept:
+        assert f"{each} in us-east-1 was not ended: " in caught.value.detail
+    assert other not in caught.value.detail
+    assert [each.id for each in laptop.aws.alive()] == kept
+
+
+def test_a_machine_whose_end_fails_once_is_ended_at_the_next_look(laptop: Laptop) -> None:
+    laptop.launch()
+    laptop.aws.plan(Refusal.TOO_FAST, "TerminateInstances", times=TRIES)
+    assert len(laptop.end()) == 1
+    assert not laptop.aws.alive()
 
 
 def test_a_region_is_noted_before_the_first_machine_and_once(laptop: Laptop) -> None:

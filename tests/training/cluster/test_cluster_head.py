@@ -8,7 +8,12 @@ import pytest
 
 from core.errors import CrpbotError
 from serving.processes import identify
+from tests.fake_aws.faults import Wire
+from tests.fake_aws.server import REGION
+from tests.training.crew_machines import begin_machine
 from tests.training.head_machine import INSTANCE, NO_MACHINES, HeadMachine
+from tests.training.launching import served
+from training.cluster.cloud import Cloud
 from training.cluster.mail import JobState, cluster_key, job_key
 from training.cluster.watchdog import MOST_FAILED_BOOTS
 
@@ -50,6 +55,8 @@ def test_a_head_runs_each_job_once_through_its_own_crashes_and_then_ends_itself(
         assert token not in arguments_of_everybody()
         assert token not in head.log
 
+        ray = identify(int((head.root / "head" / "ray.pid").read_text()))
+        assert ray is not None
         head.stop("train-lstm-long")
         stopped = head.wait(lambda state: state.jobs.get("train-lstm-long") is JobState.STOPPED)
         assert stopped.jobs["train-lstm-one"] is JobState.SUCCEEDED
@@ -63,8 +70,6 @@ def test_a_head_runs_each_job_once_through_its_own_crashes_and_then_ends_itself(
         assert b"this is train-lstm-one" in head.files.read(job_key("train-lstm-one", "log.txt"), most=100_000)
         with pytest.raises(CrpbotError, match="missing"):
             head.files.read(cluster_key("c", "l", "token"), most=1_000)
-        ray = identify(int((head.root / "head" / "ray.pid").read_text()))
-        assert ray is not None
         assert head.switch_off() == 0
         assert head.runs == ["train-lstm-long", "train-lstm-one"]
         head.wait_for_end(ray)
@@ -101,6 +106,29 @@ def test_a_head_whose_lifetime_is_over_ends_though_a_job_runs(tmp_path: Path) ->
         last = head.wait(lambda state: bool(state.ending))
         assert last.ending == "the lifetime of its launch is over"
         head.wait_for(head.shutdowns)
+
+
+def test_a_worker_that_never_joined_ends_with_its_head(tmp_path: Path) -> None:
+    with served(tmp_path / "aws") as aws, HeadMachine(tmp_path, idle_minutes=IDLE_MINUTES) as head:
+        worker, other = (begin_machine(Cloud(REGION), launch=each) for each in (head.boot.launch, "another"))
+        head.start()
+        head.wait(lambda state: state.phase == "ready")
+        assert {each.id for each in aws.alive()} == {worker, other}
+        head.wait_for(head.shutdowns)
+        assert [each.id for each in aws.alive()] == [other], "before the head ends itself"
+        assert f"ended with its head: gpu-spot, {worker}" in head.log
+
+
+def test_a_head_that_aws_does_not_answer_ends_itself_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRPBOT_OTHERS_SECONDS", "3")
+    with served(tmp_path / "aws") as aws, HeadMachine(tmp_path, idle_minutes=IDLE_MINUTES) as head:
+        worker = begin_machine(Cloud(REGION), launch=head.boot.launch)
+        aws.plan(Wire.HANG, "TerminateInstances", times=1_000)
+        head.start()
+        head.wait_for(head.shutdowns)
+        assert [each.id for each in aws.alive()] == [worker]
 
 
 def test_a_head_without_a_bucket_ends_itself_all_the_same(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from core.errors import CrpbotError
 from tests.fake_aws.faults import Refusal, Wire
+from tests.training.cluster.test_cluster_end import start
 from tests.training.launching import LIMITS, LOOK_SECONDS, Laptop, served
-from training.cluster.cloud import Answer, Cloud
+from training.cluster.cloud import TRIES, Answer, Cloud
 from training.cluster.cost import lifetime_hours
 from training.cluster.ending import end_launch
 from training.cluster.launcher import launch, look, wait_ready
 from training.cluster.mail import MOST_TEXT_BYTES, State, cluster_key, read_boot, write_boot, write_state
+from training.cluster.regions import note_region
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,18 @@ def test_a_second_launch_is_refused_and_told_of_the_first(laptop: Laptop) -> Non
         laptop.launch()
     assert caught.value.reason == "CLUSTER_IS_UP"
     assert [each.id for each in laptop.aws.alive()] == [head.id]
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "sa-east-1"], ids=["priced", "launched in before"])
+def test_a_second_launch_is_refused_wherever_the_first_one_is(laptop: Laptop, region: str) -> None:
+    far = laptop.cloud.in_region(region)
+    note_region(laptop.cluster.name, region, laptop.regions if region == "sa-east-1" else laptop.folder / "theirs.json")
+    head = start(far, kind="head")
+    with pytest.raises(CrpbotError, match=rf"is up already: g4dn.xlarge {head} in {region}\w") as caught:
+        laptop.launch()
+    assert caught.value.reason == "CLUSTER_IS_UP"
+    assert not laptop.begun
+    laptop.end()
 
 
 def test_of_two_launches_at_once_the_later_one_ends_its_own_head(laptop: Laptop) -> None:
@@ -365,6 +379,40 @@ def test_a_head_is_waited_for_until_it_says_that_it_is_ready(laptop: Laptop) -> 
     assert "is ready after" in laptop.said[-1]
 
 
+@pytest.mark.parametrize("fault", [Refusal.TOO_FAST, Wire.DROP], ids=["too many requests", "no connection"])
+@pytest.mark.parametrize("action", ["DescribeInstances", "GetObject"])
+def test_a_launch_outlives_an_answer_that_is_lost_while_it_waits(
+    laptop: Laptop, fault: Refusal | Wire, action: str
+) -> None:
+    boot = laptop.launch()
+    key = cluster_key(boot.cluster, boot.launch, "state.json")
+    laptop.files.write(key, write_state(State(1.0, "starting")))
+    laptop.aws.plan(fault, action, times=10 * TRIES)
+
+    def tell(words: str) -> None:
+        laptop.said.append(words)
+        if words.startswith("trying again: "):
+            laptop.aws.heal()
+            laptop.files.write(key, write_state(State(2.0, "ready")))
+
+    assert wait_ready(boot, laptop.cloud, laptop.files, tell).phase == "ready"
+    assert [words for words in laptop.said if words.startswith("trying again: ")]
+
+
+def test_a_connection_that_stays_lost_while_the_head_starts_is_an_error(laptop: Laptop) -> None:
+    boot = laptop.launch()
+    laptop.aws.plan(Wire.DROP, "DescribeInstances", times=1_000)
+    with pytest.raises(CrpbotError, match="AWS cannot be reached"):
+        wait_ready(boot, laptop.cloud, laptop.files, laptop.said.append, outage_seconds=0.0)
+
+
+def test_what_will_not_pass_is_not_asked_again_while_the_head_starts(laptop: Laptop) -> None:
+    boot = laptop.launch()
+    laptop.aws.plan(Refusal.NOT_ALLOWED, "DescribeInstances")
+    with pytest.raises(CrpbotError, match="may not do"):
+        wait_ready(boot, laptop.cloud, laptop.files, laptop.said.append)
+
+
 def test_a_head_that_ends_while_it_starts_is_told_of_with_its_last_words(laptop: Laptop) -> None:
     boot = laptop.launch()
     laptop.files.write(
@@ -396,7 +444,8 @@ def test_a_look_is_at_the_launch_whose_head_is_up_though_another_one_is_newer(la
 
 def test_a_look_shows_machines_disks_and_what_the_head_said(laptop: Laptop) -> None:
     nothing = look(laptop.cluster, laptop.cloud, laptop.files, regions=laptop.regions)
-    assert nothing == ((), (), None, None)
+    assert nothing[:4] == ((), (), None, None)
+    assert nothing.unseen == ()
     boot = laptop.launch()
     laptop.files.write(cluster_key(boot.cluster, boot.launch, "state.json"), write_state(State(1.0, "ready")))
     seen = look(laptop.cluster, laptop.cloud, laptop.files, regions=laptop.regions)

@@ -27,6 +27,7 @@ CALLED = {
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
 }
 # what AWS wants beside a call: tags with RunInstances, roles that are passed, the objects of core.adapters.files.bucket
@@ -75,7 +76,7 @@ def test_no_action_and_no_resource_is_a_star_but_looking(name: str) -> None:
             assert all(one.startswith("arn:aws:") for one in as_list(each["Resource"]))
 
 
-def test_the_launchers_policy_allows_just_the_calls_that_are_made() -> None:
+def test_launching_and_preparing_allow_together_just_the_calls_that_are_made() -> None:
     made = set()
     for file in CLUSTER_CODE.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -86,8 +87,16 @@ def test_the_launchers_policy_allows_just_the_calls_that_are_made() -> None:
                     made.add(f"{service}:{''.join(part.capitalize() for part in call.split('_'))}")
     assert {"ec2:RunInstances", "ec2:TerminateInstances", "iam:PutRolePolicy", "s3:CreateBucket"} <= made
     needed = {right for each in made if (right := CALLED.get(each, each)) is not None}
-    assert needed - actions("launcher-policy") == set()
-    assert actions("launcher-policy") - needed == BESIDE
+    allowed = actions("launcher-policy") | actions("prepare-policy")
+    assert needed - allowed == set()
+    assert allowed - needed == BESIDE
+
+
+def test_who_launches_can_give_nobody_a_right() -> None:
+    iam = {each for each in actions("launcher-policy") if each.startswith("iam:")}
+    assert iam == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
+    assert resources("launcher-policy", "iam:PassRole") == {"arn:aws:iam::123456789012:role/crpbot-training-head"}
+    assert "ec2:RunInstances" not in actions("prepare-policy")
 
 
 def test_the_trust_is_of_ec2_and_needs_no_fact() -> None:

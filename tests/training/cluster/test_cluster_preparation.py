@@ -1,5 +1,6 @@
 """What a cluster needs is made once, closed, and found again."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,74 @@ def test_a_group_that_was_opened_is_refused(laptop: Laptop) -> None:
     assert refused.value.reason == "GROUP_IS_OPEN"
 
 
+def test_a_group_that_was_opened_after_its_preparation_is_refused_at_launch(laptop: Laptop) -> None:
+    laptop.prepare()
+    ask = laptop.cloud.ask
+    group = ask("ec2", "describe_security_groups", GroupNames=["crpbot-training"])["SecurityGroups"][0]
+    world = [{"IpProtocol": "tcp", "FromPort": 8265, "ToPort": 8265, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
+    ask("ec2", "authorize_security_group_ingress", GroupId=group["GroupId"], IpPermissions=world)
+    with pytest.raises(CrpbotError, match=r"lets others in \(port 8265\); remedy") as refused:
+        laptop.launch()
+    assert refused.value.reason == "GROUP_IS_OPEN"
+    assert not laptop.aws.instances()
+
+
+def refused_ground(laptop: Laptop, url: str) -> CrpbotError:
+    with pytest.raises(CrpbotError) as caught:
+        read_ground(laptop.cluster, laptop.cloud, url)
+    assert caught.value.reason == "NOT_PREPARED"
+    return caught.value
+
+
+def test_what_was_prepared_for_another_place_is_not_prepared_for_this_one(laptop: Laptop) -> None:
+    laptop.prepare()
+    here = default_url(laptop.cloud)
+    read_ground(laptop.cluster, laptop.cloud, here)
+    other = here.replace("/training", "/elsewhere")
+    refused = refused_ground(laptop, other)
+    assert f"no role crpbot-training-head with just the rights that this version has for {other}" in refused.detail
+    assert refused.detail.endswith(f"remedy: run crpbot cluster prepare --bucket {other} once")
+    prepare(laptop.cluster, laptop.cloud, other, laptop.said.append)
+    read_ground(laptop.cluster, laptop.cloud, other)
+    assert "remedy: run crpbot cluster prepare once" in refused_ground(laptop, here).detail, "the rights are those now"
+
+
+def test_another_clusters_name_is_not_prepared(laptop: Laptop) -> None:
+    laptop.prepare()
+    laptop.cluster = dataclasses.replace(laptop.cluster, name="another")
+    assert "not prepared for another in us-east-1" in refused_ground(laptop, default_url(laptop.cloud)).detail
+
+
+def test_rights_that_were_changed_by_hand_or_by_a_new_version_are_not_prepared(laptop: Laptop) -> None:
+    laptop.prepare()
+    role = {"RoleName": "crpbot-training-worker", "PolicyName": "crpbot-training-us-east-1"}
+    policy = laptop.cloud.ask("iam", "get_role_policy", **role)["PolicyDocument"]
+    policy["Statement"].pop()
+    laptop.cloud.ask("iam", "put_role_policy", **role, PolicyDocument=json.dumps(policy))
+    detail = refused_ground(laptop, default_url(laptop.cloud)).detail
+    assert "no role crpbot-training-worker with just the rights" in detail
+    assert "crpbot-training-head" not in detail
+    laptop.prepare()
+    read_ground(laptop.cluster, laptop.cloud, default_url(laptop.cloud))
+
+
+def test_a_group_whose_members_do_not_reach_each_other_is_not_prepared(laptop: Laptop) -> None:
+    laptop.prepare()
+    ask = laptop.cloud.ask
+    group = ask("ec2", "describe_security_groups", GroupNames=["crpbot-training"])["SecurityGroups"][0]
+    ask("ec2", "revoke_security_group_ingress", GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    detail = refused_ground(laptop, default_url(laptop.cloud)).detail
+    assert "no way between members of security group crpbot-training" in detail
+
+
+def test_a_profile_without_its_role_is_not_prepared(laptop: Laptop) -> None:
+    laptop.prepare()
+    head = {"InstanceProfileName": "crpbot-training-head", "RoleName": "crpbot-training-head"}
+    laptop.cloud.ask("iam", "remove_role_from_instance_profile", **head)
+    detail = refused_ground(laptop, default_url(laptop.cloud)).detail
+    assert "no role in instance profile crpbot-training-head" in detail
+
+
 def test_the_machines_get_the_rights_of_the_files_and_no_managed_policy(laptop: Laptop) -> None:
     laptop.prepare()
     for name in ("crpbot-training-head", "crpbot-training-worker"):
@@ -107,8 +176,63 @@ def test_a_bucket_of_somebody_elses_making_is_not_changed(laptop: Laptop) -> Non
         prepare(laptop.cluster, laptop.cloud, "s3://of-the-firm/x", laptop.said.append)
     ask("s3", "put_public_access_block", Bucket="of-the-firm", PublicAccessBlockConfiguration=closed)
     prepare(laptop.cluster, laptop.cloud, "s3://of-the-firm/x", laptop.said.append)
-    with pytest.raises(CrpbotError, match="NoSuchLifecycleConfiguration"):
+    with pytest.raises(CrpbotError, match=r"GetBucketLifecycleConfiguration .* does not exist"):
         ask("s3", "get_bucket_lifecycle_configuration", Bucket="of-the-firm")
+
+
+def test_a_second_place_in_a_bucket_leaves_the_first_ones_rules_and_the_owners_own(laptop: Laptop) -> None:
+    laptop.prepare()
+    ask, bucket = laptop.cloud.ask, {"Bucket": "crpbot-123456789012-us-east-1"}
+    owners = {
+        "Sid": "LetTheAuditorRead",
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:user/auditor"},
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::crpbot-123456789012-us-east-1/*",
+    }
+    policy = json.loads(ask("s3", "get_bucket_policy", **bucket)["Policy"])
+    policy["Statement"].append(owners)
+    ask("s3", "put_bucket_policy", **bucket, Policy=json.dumps(policy))
+    rules = ask("s3", "get_bucket_lifecycle_configuration", **bucket)["Rules"]
+    own = {"ID": "ours", "Status": "Enabled", "Filter": {"Prefix": "reports/"}, "Expiration": {"Days": 7}}
+    ask("s3", "put_bucket_lifecycle_configuration", **bucket, LifecycleConfiguration={"Rules": [*rules, own]})
+
+    for place in ("second", "second", "training"):
+        prepare(laptop.cluster, laptop.cloud, f"s3://crpbot-123456789012-us-east-1/{place}", laptop.said.append)
+    found = ask("s3", "get_bucket_lifecycle_configuration", **bucket)["Rules"]
+    assert sorted(each["ID"] for each in found) == [
+        "crpbot second/",
+        "crpbot second/clusters/",
+        "crpbot second/runs/",
+        "crpbot training/",
+        "crpbot training/clusters/",
+        "crpbot training/runs/",
+        "ours",
+    ]
+    statements = json.loads(ask("s3", "get_bucket_policy", **bucket)["Policy"])["Statement"]
+    assert sorted(each["Sid"] for each in statements) == ["CrpbotOnlyByTLS", "LetTheAuditorRead"]
+    assert owners in statements
+
+
+def test_rules_of_an_earlier_version_of_the_same_place_are_replaced(laptop: Laptop) -> None:
+    laptop.prepare()
+    ask, bucket = laptop.cloud.ask, {"Bucket": "crpbot-123456789012-us-east-1"}
+    old = {"ID": "crpbot-runs", "Status": "Enabled", "Filter": {"Prefix": "training/runs/"}, "Expiration": {"Days": 9}}
+    ask("s3", "put_bucket_lifecycle_configuration", **bucket, LifecycleConfiguration={"Rules": [old]})
+    laptop.prepare()
+    found = ask("s3", "get_bucket_lifecycle_configuration", **bucket)["Rules"]
+    ours = [f"crpbot training/{name}" for name in ("", "clusters/", "runs/")]
+    assert sorted(each["ID"] for each in found) == ours
+
+
+def test_a_policy_of_a_single_statement_keeps_it(laptop: Laptop) -> None:
+    laptop.prepare()
+    ask, bucket = laptop.cloud.ask, {"Bucket": "crpbot-123456789012-us-east-1"}
+    own = {"Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket", "Resource": "*"}
+    ask("s3", "put_bucket_policy", **bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": own}))
+    laptop.prepare()
+    statements = json.loads(ask("s3", "get_bucket_policy", **bucket)["Policy"])["Statement"]
+    assert [each["Sid"] for each in statements] == ["Own", "CrpbotOnlyByTLS"]
 
 
 def test_a_bucket_of_another_region_is_refused_by_both(laptop: Laptop) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 
 from core.adapters.files.places import open_files
 from tests.fake_aws.server import FakeAws
-from tests.training.cluster.test_cluster_policies import FACTS, as_list
+from tests.training.cluster.test_cluster_policies import CALLED, FACTS, actions, as_list
 from tests.training.launching import Laptop, served
+from training.cluster.launcher import look
 from training.cluster.policies import read_policy, statements
 
 BUCKET = "crpbot-123456789012-us-east-1"
@@ -41,6 +43,30 @@ def may(policy: str, action: str, key: str = "", prefix: str | None = None) -> b
         if is_met and is_meant and action in as_list(each["Action"]):
             return True
     return False
+
+
+def lacking(aws: FakeAws, policy: str) -> set[str]:
+    """Of all calls since the record was cleared, those that the policy has no word of."""
+    named = {f"{call.service}:{RIGHTS.get(call.action, call.action).removeprefix('s3:')}" for call in aws.calls}
+    needed = {right for each in named if (right := CALLED.get(each, each)) is not None}
+    return needed - actions(policy)
+
+
+def test_a_launch_and_its_end_need_the_launchers_rights_and_a_preparation_its_own(tmp_path: Path) -> None:
+    with served(tmp_path) as aws:
+        laptop = Laptop(aws, tmp_path)
+        for _ in range(2):  # the second finds everything
+            laptop.prepare()
+        assert {"CreateRole", "CreateBucket", "CreateSecurityGroup"} <= {each.action for each in aws.calls}
+        assert lacking(aws, "prepare-policy") == set()
+        assert "iam:PutRolePolicy" in lacking(aws, "launcher-policy")
+        aws.calls.clear()
+        boot = laptop.launch()
+        look(laptop.cluster, laptop.cloud, laptop.files, regions=laptop.regions)
+        laptop.end(laptop.files)
+        assert boot.cluster == laptop.cluster.name
+        assert {"RunInstances", "TerminateInstances", "GetRolePolicy"} <= {each.action for each in aws.calls}
+        assert lacking(aws, "launcher-policy") == set()
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from training.cluster.mail import read_progress
 from training.cluster.order import JobOrder, Recipe, Unit, write_order
 from training.cluster.post import is_sealed, read_units
 from training.cluster.unit import Fault, fault_of, storage_of
-from training.cluster.work import NOT_ALL_TRAINED, Log, finish, train_job
+from training.cluster.work import NOT_ALL_TRAINED, Log, check_workers, finish, train_job
 from training.history import build_datasets
 from training.lesson import prepare
 from training.runs import launch
@@ -89,6 +89,29 @@ def test_what_the_candles_are_to_blame_for_is_final_and_an_accident_is_not(
     assert fault.is_final is is_final
     assert fault.words.startswith("it cannot be")
     assert ("run the same command again" in fault.words) is not is_final
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "cpus", "is_ours", "words"),
+    [
+        (4, 4, 16, True, ""),
+        (5, 4, 16, True, "5 workers, the cluster has 4 GPUs at the most; remedy: no more --workers"),
+        (5, 4, 16, False, ""),
+        (17, 4, 16, False, "17 workers, the cluster has 16 processors at the most; remedy: no more --workers"),
+        (2, 0, 2, True, ""),
+        (3, 0, 2, True, "3 workers, the cluster has 2 processors at the most; remedy: no more --workers"),
+    ],
+)
+def test_more_workers_than_a_cluster_can_have_are_refused(
+    *, workers: int, gpus: int, cpus: int, is_ours: bool, words: str
+) -> None:
+    order = JobOrder((UNITS,), (SMALL,), "d" * 64, "c" * 64, workers=workers)
+    if not words:
+        check_workers(order, gpus=gpus, cpus=cpus, is_ours=is_ours)
+        return
+    with pytest.raises(CrpbotError, match=words) as caught:
+        check_workers(order, gpus=gpus, cpus=cpus, is_ours=is_ours)
+    assert caught.value.reason == "TOO_MANY_WORKERS"
 
 
 def test_a_job_is_sealed_only_when_no_unit_is_left_to_be_made(tmp_path: Path) -> None:

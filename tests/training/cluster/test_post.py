@@ -25,9 +25,9 @@ from training.cluster.mail import (
     write_state,
 )
 from training.cluster.order import JobOrder, Recipe, Unit, read_order
+from training.cluster.patience import OUTAGE_SECONDS
 from training.cluster.post import (
     BOOT_SECONDS,
-    PATIENCE_SECONDS,
     SILENT_SECONDS,
     News,
     Time,
@@ -67,10 +67,16 @@ class HandClock:
     at: float = BEGUN
     then: Callable[[float], None] = lambda _: None
     waits: list[float] = field(default_factory=list)
+    slept: float = 0.0  # seconds in which the laptop was closed
 
     @property
     def time(self) -> Time:
-        return Time(lambda: self.at, self.sleep)
+        return Time(lambda: self.at, self.sleep, lambda: self.at - self.slept)
+
+    def close(self, seconds: float) -> None:
+        """The laptop is closed for so long: the wall's clock goes on, and ours do not."""
+        self.at += seconds
+        self.slept += seconds
 
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -84,9 +90,19 @@ class Wire(FolderFiles):
     look_seconds = 5.0
     is_cut = False
     given_at = BEGUN
+    lost_answers = 0  # of the next writes, which arrive all the same
 
     def changed(self, name: str) -> datetime | None:
         return None if super().changed(name) is None else datetime.fromtimestamp(self.given_at, UTC)
+
+    def create(self, name: str, content: bytes) -> bool:
+        is_new = super().create(name, content)
+        self._lose()
+        return is_new
+
+    def write(self, name: str, content: bytes) -> None:
+        self._check()
+        super().write(name, content)
 
     def read(self, name: str, *, most: int) -> bytes:
         self._check()
@@ -95,6 +111,11 @@ class Wire(FolderFiles):
     def stamps(self, under: str = "", *, deep: bool = True) -> dict[str, str]:
         self._check()
         return super().stamps(under, deep=deep)
+
+    def _lose(self) -> None:
+        if self.lost_answers > 0:
+            self.lost_answers -= 1
+            raise CrpbotError(Code.UNAVAILABLE, "the bucket does not answer", reason="NO_LINE")
 
     def _check(self) -> None:
         if self.is_cut:
@@ -241,8 +262,8 @@ def test_a_lost_connection_is_waited_for_and_told_of(files: Wire) -> None:
     clock = HandClock()
 
     def world(now: float) -> None:
-        files.is_cut = BEGUN + 30.0 <= now < BEGUN + 30.0 + PATIENCE_SECONDS
-        if now == BEGUN + 30.0 + PATIENCE_SECONDS:
+        files.is_cut = BEGUN + 30.0 <= now < BEGUN + 30.0 + OUTAGE_SECONDS
+        if now == BEGUN + 30.0 + OUTAGE_SECONDS:
             say(files, given(JobState.SUCCEEDED, now))
 
     clock.then = world
@@ -263,7 +284,81 @@ def test_a_connection_that_stays_lost_ends_with_what_the_cluster_will_do(files: 
         "the cluster ends itself 10 minutes after its last job, at 2026-11-22 02:26 UTC at the latest" in error.detail
     )
     assert "run the same command again" in error.detail
-    assert sum(clock.waits) == PATIENCE_SECONDS + files.look_seconds, "ten minutes, and not for ever"
+    # it was seen once, failed five seconds later, and is given up at the first look behind the ten minutes
+    assert sum(clock.waits) == files.look_seconds + OUTAGE_SECONDS + files.look_seconds, "ten minutes, and not for ever"
+
+
+@pytest.mark.parametrize("before", [0.0, 300.0], ids=["while all was well", "in the middle of an outage"])
+def test_a_laptop_that_was_closed_has_time_to_connect_when_it_wakes(files: Wire, before: float) -> None:
+    submit(files, BOOT, ORDER)
+    say(files, given(JobState.RUNNING))
+    clock, nap = HandClock(), 1_800.0
+    cut, wakes = BEGUN + 30.0, BEGUN + 30.0 + before + nap
+
+    def world(now: float) -> None:
+        files.is_cut = cut <= now < wakes + 60.0
+        if now == cut + before:
+            clock.close(nap)
+            files.is_cut = True  # its first look, before the network is there again
+        if now == wakes + 60.0:
+            say(files, given(JobState.SUCCEEDED, now))
+
+    clock.then = world
+    assert list(hear(files, clock))[-1].job.state is JobState.SUCCEEDED
+
+
+def test_a_connection_that_comes_and_goes_is_waited_for_each_time(files: Wire) -> None:
+    submit(files, BOOT, ORDER)
+    say(files, given(JobState.RUNNING))
+    clock = HandClock()
+
+    def world(now: float) -> None:
+        since = now - BEGUN
+        files.is_cut = since % 500.0 >= 5.0  # one look in a hundred is answered
+        if since == 2_000.0:
+            say(files, given(JobState.SUCCEEDED, now))
+
+    clock.then = world
+    assert list(hear(files, clock))[-1].job.state is JobState.SUCCEEDED
+
+
+def test_requests_that_are_too_many_are_made_again_later(files: Wire) -> None:
+    submit(files, BOOT, ORDER)
+    clock = HandClock(BEGUN + BOOT_SECONDS + 5.0)  # so late that EC2 is asked whether there is a head
+    asked: list[float] = []
+
+    def is_up() -> bool:
+        asked.append(clock.at)
+        if len(asked) == 1:
+            raise CrpbotError(Code.RESOURCE_EXHAUSTED, "too many", reason="TOO_MANY_REQUESTS")
+        say(files, given(JobState.SUCCEEDED, clock.at))
+        return True
+
+    told = list(follow(files, BOOT, ORDER.id, is_up=is_up, clock=clock.time))
+    assert told[0].trouble == "no connection, trying again: too many"
+    assert told[-1].job.state is JobState.SUCCEEDED
+
+
+def test_a_job_is_given_once_the_bucket_answers_again(files: Wire) -> None:
+    clock, told = HandClock(), list[str]()
+    files.is_cut = True
+    clock.then = lambda now: setattr(files, "is_cut", now < BEGUN + OUTAGE_SECONDS)
+    submit(files, BOOT, ORDER, tell=told.append, clock=clock.time)
+    assert told == ["the job is not given yet, trying again: the bucket does not answer"], "once"
+    assert read_job(files, BOOT, ORDER.id).state is JobState.WAITING
+
+
+def test_a_job_whose_giving_nobody_confirmed_was_not_given_by_others(files: Wire) -> None:
+    files.lost_answers = 1
+    submit(files, BOOT, ORDER, clock=HandClock().time)
+    assert refused(lambda: submit(files, BOOT, ORDER, clock=HandClock(BEGUN + 60.0).time)).reason == "JOB_TWICE"
+
+
+def test_a_job_cannot_be_given_for_ever(files: Wire) -> None:
+    clock = HandClock()
+    files.is_cut = True
+    assert refused(lambda: submit(files, BOOT, ORDER, clock=clock.time)).reason == "NO_LINE"
+    assert sum(clock.waits) == OUTAGE_SECONDS + files.look_seconds
 
 
 def test_whoever_does_not_leave_a_job_alone_says_what_he_does_when_the_connection_is_lost(files: Wire) -> None:

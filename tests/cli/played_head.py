@@ -53,9 +53,11 @@ class PlayedHead:
         end: JobState | None = JobState.SUCCEEDED,
         faults: Mapping[str, str] | None = None,
         others: Mapping[str, JobState] | None = None,
+        begins: threading.Event | None = None,
     ) -> None:
         self.end = end  # None: it runs for ever
         self._others = others or {}  # jobs that are not ours, and how they stand
+        self._begins = begins  # until then it does nothing
         self.log = "epoch 1\n"
         self.jobs: list[str] = []
         self.changes: dict[str, bytes] = {}  # files that somebody changes after they were kept
@@ -78,6 +80,8 @@ class PlayedHead:
 
     def _play(self) -> None:
         try:
+            while self._begins is not None and not self._begins.is_set() and not self._over.is_set():
+                self._begins.wait(SECONDS)
             while not self._over.wait(SECONDS):
                 files = self._files()
                 boot = newest_launch(files, self._cluster)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -79,9 +80,11 @@ def head(
     run: Run | None = None,
     end: JobState | None = JobState.SUCCEEDED,
     others: dict[str, JobState] | None = None,
+    begins: threading.Event | None = None,
 ) -> PlayedHead:
     own = Site(site.cluster, site.cloud, site.url)  # with a client of S3 of its own
-    return PlayedHead(lambda: own.files, site.cluster.name, runs={UNIT: run} if run else {}, end=end, others=others)
+    runs = {UNIT: run} if run else {}
+    return PlayedHead(lambda: own.files, site.cluster.name, runs=runs, end=end, others=others, begins=begins)
 
 
 def left(aws: FakeAws) -> tuple[int, int]:
@@ -202,15 +205,25 @@ def test_who_leaves_finds_the_job_again(site: Site, aws: FakeAws, order: Order, 
 @pytest.mark.slow
 @pytest.mark.parametrize(("other", "machines"), [(JobState.RUNNING, 1), (JobState.FAILED, 0)])
 def test_a_cluster_that_works_for_others_too_is_kept(
-    site: Site, aws: FakeAws, order: Order, run: Run, capfd: pytest.CaptureFixture[str], other: JobState, machines: int
+    site: Site,
+    aws: FakeAws,
+    order: Order,
+    run: Run,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    other: JobState,
+    machines: int,
 ) -> None:
+    joined = threading.Event()  # the job ends after the command has seen that it runs
+    monkeypatch.setattr("cli.training.by_aws.check_code", lambda boot, job: joined.set())
     with head(site, run, end=None) as played:
         (told,) = train_on_aws(Kind.LSTM, order, AwsOptions(yes=True, detach=True), site)
         until(lambda: played.jobs == [told["job"]])
     boot = site.running()
     assert boot is not None
     site.files.write(cluster_key(boot.cluster, boot.launch, "inbox/train-ppo-other"), b"{}")
-    with head(site, run, others={"train-ppo-other": other}):
+    with head(site, run, others={"train-ppo-other": other}, begins=joined):
         (row,) = train_on_aws(Kind.LSTM, order, AwsOptions(), site)  # nothing is launched, so nobody is asked
     assert row["version"] == run.manifest.version
     assert len(aws.alive()) == machines

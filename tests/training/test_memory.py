@@ -40,7 +40,7 @@ def test_a_step_asks_the_system_for_no_memory_that_the_one_before_it_had() -> No
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     pages(STEPS)
-    # given back after each step it would be over 20,000 pages a step; a process that ran other tests before asks for some
+    # given back after each step it would be over 20,000 pages; a process that ran other tests before asks for some
     assert pages(STEPS) < 1_000 * STEPS
 
 
